@@ -1,0 +1,1 @@
+//! Stream ids, swarm ids, info hashes, peer ids.

@@ -1,0 +1,3 @@
+//! The `p2p-media` program.
+
+fn main() {}
