@@ -1,6 +1,12 @@
 //! Every option of the engine, with units, defaults and limits. The names and defaults of the official library carry over.
 
+mod validation;
+
 use std::time::Duration;
+
+pub use validation::ConfigError;
+
+use crate::identity::{PEER_ID_PREFIX, PROTOCOL_LABEL};
 
 /// Options of the whole session.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,9 +21,9 @@ pub struct Config {
     pub announce_trackers: Vec<String>,
     /// STUN and TURN servers (`rtcConfig.iceServers`).
     pub ice_servers: Vec<IceServer>,
-    /// First characters of our peer id (`trackerClientVersionPrefix`). Default: `-PR0100-`.
+    /// First characters of our peer id (`trackerClientVersionPrefix`). Default: [`PEER_ID_PREFIX`].
     pub tracker_client_version_prefix: String,
-    /// First word of the swarm ids of streams. Default `v2`, which the official 2.3 uses.
+    /// First word of the swarm ids of streams. Default [`PROTOCOL_LABEL`], which the official 2.3 uses.
     pub protocol_version_label: String,
     /// What swarm ids begin with in place of the manifest's URL (`swarmId`).
     pub swarm_id: Option<String>,
@@ -142,8 +148,8 @@ impl Default for Config {
             segment_storage_limit_bytes: 512 << 20,
             announce_trackers: ["wss://tracker.novage.com.ua", "wss://tracker.openwebtorrent.com"].map(String::from).to_vec(),
             ice_servers: ["stun:stun.l.google.com:19302", "stun:global.stun.twilio.com:3478"].map(IceServer::stun).to_vec(),
-            tracker_client_version_prefix: "-PR0100-".to_owned(),
-            protocol_version_label: "v2".to_owned(),
+            tracker_client_version_prefix: PEER_ID_PREFIX.to_owned(),
+            protocol_version_label: PROTOCOL_LABEL.to_owned(),
             swarm_id: None,
             max_peers_per_swarm: 50,
             upload_slots: 16,

@@ -14,6 +14,7 @@ pub mod identity;
 pub mod media;
 pub mod peer_protocol;
 pub mod segment_bytes;
+pub mod segment_validator;
 pub mod session;
 pub mod timestamp;
 pub mod tracker_protocol;
