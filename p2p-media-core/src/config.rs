@@ -1,9 +1,13 @@
 //! Every option of the engine, with units, defaults and limits. The names and defaults of the official library carry over.
 
+mod options;
+mod units;
 mod validation;
 
 use std::time::Duration;
 
+pub use options::OptionValue;
+pub use units::{parse_bytes, parse_duration};
 pub use validation::ConfigError;
 
 use crate::identity::{PEER_ID_PREFIX, PROTOCOL_LABEL};
@@ -168,5 +172,55 @@ impl IceServer {
     /// A server without credentials.
     pub fn stun(url: &str) -> Self {
         Self { url: url.to_owned(), username: None, credential: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    /// The defaults of the official core 2.3.1, as it prints them.
+    const OFFICIAL_DEFAULTS: &str = include_str!("../tests/fixtures/defaults.json");
+
+    #[test]
+    fn our_defaults_are_the_official_ones() {
+        let official: Value = serde_json::from_str(OFFICIAL_DEFAULTS).unwrap();
+        let defined = |name: &str| official[name].as_object().unwrap().iter().filter(|(_, value)| **value != "<undefined>");
+        // The one that must differ: it names the client.
+        let options: Vec<_> = defined("DEFAULT_COMMON_CORE_CONFIG")
+            .chain(defined("DEFAULT_STREAM_CONFIG"))
+            .filter(|(name, _)| *name != "trackerClientVersionPrefix")
+            .map(|(name, value)| (name.clone(), option_value(value)))
+            .collect();
+        assert!(options.len() >= 16, "{options:?}");
+        assert_eq!(Config::from_options(&options), Ok(Config::default()));
+    }
+
+    #[test]
+    fn defaults_are_valid_and_bad_values_are_not() {
+        assert_eq!(Config::default().validate(), Ok(()));
+        assert_eq!(DynamicConfig::default().validate(), Ok(()));
+        let turn = IceServer::stun("turn:turn.test");
+        for (config, option) in [
+            (Config { ice_servers: vec![turn], ..Config::default() }, "ice_servers"),
+            (Config { upload_rate_limit: Some(0), ..Config::default() }, "upload_rate_limit"),
+            (Config { tracker_client_version_prefix: "-TOO-LONG-001-".to_owned(), ..Config::default() }, "tracker_client_version_prefix"),
+            (Config { swarm_id: Some(String::new()), ..Config::default() }, "swarm_id"),
+        ] {
+            assert!(config.validate().unwrap_err().to_string().starts_with(&format!("option `{option}` is ")));
+        }
+    }
+
+    fn option_value(value: &Value) -> OptionValue {
+        match value {
+            Value::Bool(value) => OptionValue::Bool(*value),
+            Value::Number(value) => OptionValue::Number(value.as_f64().unwrap()),
+            Value::String(value) => OptionValue::Text(value.clone()),
+            Value::Array(values) => OptionValue::List(values.iter().map(option_value).collect()),
+            Value::Object(values) => OptionValue::Table(values.iter().map(|(name, value)| (name.clone(), option_value(value))).collect()),
+            Value::Null => panic!("no default is null"),
+        }
     }
 }

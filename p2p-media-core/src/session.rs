@@ -64,7 +64,7 @@ pub(crate) enum Command {
     RemoveStream(StreamKey),
     MovePlayhead(Playhead),
     RequestSegment(PlayerRequestId, SegmentKey, ReaderSink),
-    ChangeConfig(DynamicConfig),
+    ChangeConfig(Box<DynamicConfig>),
     TakeStats(oneshot::Sender<Stats>),
     /// The sender is dropped when the driver has ended.
     Shutdown(oneshot::Sender<()>),
@@ -174,7 +174,7 @@ impl Session {
     /// When an option is out of range, or the session has ended.
     pub fn apply_config(&self, config: DynamicConfig) -> Result<(), SessionError> {
         config.validate()?;
-        self.send(Command::ChangeConfig(config))
+        self.send(Command::ChangeConfig(Box::new(config)))
     }
 
     /// Leaves the swarms and ends the session; the trackers hear of it. Takes at most about a second while the driver runs.

@@ -31,6 +31,20 @@ pub enum ConfigError {
         /// What is allowed.
         allowed: String,
     },
+    /// The value is of the wrong kind.
+    #[error("option `{option}` must be {expected}")]
+    WrongKind {
+        /// Its name, as it was given.
+        option: String,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// There is no such option.
+    #[error("there is no option `{option}`")]
+    UnknownOption {
+        /// The name, as it was given.
+        option: String,
+    },
 }
 
 impl Config {
@@ -85,10 +99,11 @@ impl DynamicConfig {
 
 impl StreamConfig {
     fn validate(&self, stream: &str) -> Result<(), ConfigError> {
-        self.validate_options().map_err(|ConfigError::OutOfRange { option, value, allowed }| ConfigError::OutOfRange {
-            option: format!("{stream}.{option}"),
-            value,
-            allowed,
+        self.validate_options().map_err(|error| match error {
+            ConfigError::OutOfRange { option, value, allowed } => {
+                ConfigError::OutOfRange { option: format!("{stream}.{option}"), value, allowed }
+            }
+            other => other,
         })
     }
 

@@ -66,7 +66,9 @@ impl EventSubscribers {
         let mut registry = lock(&self.registry);
         let queue = Arc::new(Mutex::new(Queue { closed: registry.closed, ..Queue::default() }));
         registry.queues.retain(|queue| queue.strong_count() > 0);
-        registry.queues.push(Arc::downgrade(&queue));
+        if !registry.closed {
+            registry.queues.push(Arc::downgrade(&queue));
+        }
         EventStream { queue }
     }
 
