@@ -156,11 +156,13 @@ fn normalise_codecs(codecs: &str) -> String {
 fn avc_in_hex(codec: &str) -> String {
     let canonical_integer = |text: &str| text.parse::<i64>().ok().filter(|number| number.to_string() == text);
     let hex = |number: i64| format!("{}{:02x}", if number < 0 { "-" } else { "" }, number.unsigned_abs());
-    let decimal = codec.strip_prefix("avc1.").and_then(|rest| rest.split_once('.'));
-    match decimal.map(|(profile, level)| (canonical_integer(profile), canonical_integer(level))) {
-        Some((Some(profile), Some(level))) => format!("avc1.{}00{}", hex(profile), hex(level)),
-        _ => codec.to_owned(),
+    let mut parts = codec.splitn(3, '.');
+    if let (Some(name @ ("avc1" | "avc")), Some(profile), Some(level)) = (parts.next(), parts.next(), parts.next())
+        && let (Some(profile), Some(level)) = (canonical_integer(profile), canonical_integer(level))
+    {
+        return format!("{name}.{}00{}", hex(profile), hex(level));
     }
+    codec.to_owned()
 }
 
 fn normalise_language(language: &str) -> String {

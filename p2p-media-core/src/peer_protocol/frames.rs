@@ -101,7 +101,8 @@ impl FrameReader {
     }
 
     fn joined(&self) -> Vec<u8> {
-        self.unfinished.iter().filter_map(|frame| Frame::of(frame)).flat_map(|frame| frame.content.iter().copied()).collect()
+        let contents: Vec<&[u8]> = self.unfinished.iter().filter_map(|frame| Frame::of(frame)).map(|frame| frame.content).collect();
+        contents.concat()
     }
 }
 

@@ -86,3 +86,51 @@ impl MessageReader {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::peer_protocol::RequestId;
+
+    const CANCEL: Command = Command::Cancel { segment: crate::media::SegmentId(5), request: RequestId(7) };
+
+    /// What comes of messages, `!` being a cancel command.
+    fn read(expected: u64, messages: &[&'static [u8]]) -> Result<Vec<String>, PeerMisbehaved> {
+        let mut reader = MessageReader::new();
+        let mut read = Vec::new();
+        for message in messages {
+            reader.push(Bytes::from_static(message), expected)?;
+            while let Some(message) = reader.next_message() {
+                read.push(match message {
+                    PeerMessage::Command(command) => {
+                        assert_eq!(command, CANCEL);
+                        "!".to_owned()
+                    }
+                    PeerMessage::Payload(payload) => String::from_utf8_lossy(&payload).into_owned(),
+                });
+            }
+        }
+        Ok(read)
+    }
+
+    #[test]
+    fn the_byte_count_goes_before_the_marks() {
+        let whole: &[u8] = b"cstr\x05i\x01\x05r\x01\x07cend";
+        let (first, rest): (&[u8], &[u8]) = (b"cstr\x05i\x01\x05dend", b"dstrr\x01\x07cend");
+        let malformed = Err(PeerMisbehaved::MalformedCommand);
+        for (messages, without_payload_expected, with_payload_expected) in [
+            (&[whole][..], Ok(vec!["!"]), vec!["!"]),
+            (&[first, rest], Ok(vec!["!"]), vec!["!"]),
+            (&[b"abc"], Ok(vec!["abc"]), vec!["abc"]),
+            (&[b"cstr\x01cend"], malformed.clone(), vec!["cstr\x01cend"]),
+            (&[b"dstrabccend", whole], Ok(vec!["!"]), vec!["dstrabccend", "!"]),
+            (&[b"cstrabcdend", b"xyz"], Ok(vec!["xyz"]), vec!["cstrabcdend", "xyz"]),
+            (&[b"cstrabcdend", whole], Ok(vec!["!"]), vec!["cstrabcdend", "!"]),
+            (&[b"cstr\x01dend", b"dstr..dend", b"dstrcend"], malformed, vec!["cstr\x01dend", "dstr..dend", "dstrcend"]),
+        ] {
+            let owned = |texts: Vec<&str>| texts.into_iter().map(str::to_owned).collect::<Vec<_>>();
+            assert_eq!(read(0, messages), without_payload_expected.map(owned));
+            assert_eq!(read(1_000, messages), Ok(owned(with_payload_expected)));
+        }
+    }
+}
