@@ -168,6 +168,34 @@ impl Default for Config {
     }
 }
 
+impl Config {
+    /// Replaces the options that are given.
+    pub fn apply(&mut self, change: DynamicConfig) {
+        let DynamicConfig {
+            main,
+            secondary,
+            segment_storage_limit_bytes,
+            upload_rate_limit,
+            upload_slots,
+            max_peers_per_swarm,
+            playback_safety_margin,
+        } = change;
+        replace(&mut self.main, main);
+        replace(&mut self.secondary, secondary);
+        replace(&mut self.segment_storage_limit_bytes, segment_storage_limit_bytes);
+        replace(&mut self.upload_rate_limit, upload_rate_limit);
+        replace(&mut self.upload_slots, upload_slots);
+        replace(&mut self.max_peers_per_swarm, max_peers_per_swarm);
+        replace(&mut self.playback_safety_margin, playback_safety_margin);
+    }
+}
+
+fn replace<T>(option: &mut T, given: Option<T>) {
+    if let Some(given) = given {
+        *option = given;
+    }
+}
+
 impl IceServer {
     /// A server without credentials.
     pub fn stun(url: &str) -> Self {
