@@ -1,48 +1,407 @@
 //! The engine: a state machine without IO that decides where every segment comes from.
+//!
+//! Give it what happens with [`Engine::handle_input`], carry out what [`Engine::poll_output`] asks for until it is `None`, and call
+//! again no later than [`Engine::next_deadline`] with [`Input::DeadlineReached`]. It has no clock, no sockets, and no randomness but its seed:
+//! equal inputs give equal outputs.
 
+mod announces;
+mod deadlines;
+mod delivery;
+mod downloads;
 pub mod input;
+mod origin_transfers;
 pub mod output;
+mod peer_handshakes;
+mod peer_transfers;
+mod peers;
+mod random;
+mod schedule;
+mod segment_list;
+mod stored_segments;
+mod streams;
+mod throughput;
+mod uploads;
 
-use input::Input;
-use output::Output;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
 
-use crate::config::Config;
+use lru::LruCache;
+
+use self::announces::TrackerState;
+use self::deadlines::{Deadline, Deadlines};
+use self::downloads::{Downloads, Source};
+use self::input::{ConnectionId, Input, LoadId, PlayerRequestId};
+use self::output::Output;
+use self::peer_handshakes::Handshake;
+use self::peers::Peers;
+use self::random::{Random, spread};
+use self::stored_segments::StoredSegments;
+use self::streams::{OriginSpeed, PlayheadTrack, StreamState, Swarm, options};
+use self::uploads::UploadQueue;
+use crate::config::{Config, DynamicConfig};
+use crate::error::{CloseReason, RequestError, SegmentError};
 use crate::event::Stats;
+use crate::identity::PeerId;
+use crate::media::{SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
 use crate::timestamp::Timestamp;
 
-/// Decides everything; see the crate's documentation.
+/// A timer served this much too late means that the whole program stood still (a laptop slept, a tab was in the background): time then
+/// counts from now, nobody is blamed for the silence.
+const STANDSTILL: Duration = Duration::from_secs(3);
+
+/// Decides everything; see the module's documentation.
+#[derive(Debug)]
 pub struct Engine {
     config: Config,
+    peer_id: PeerId,
+    /// Makes this viewer's choices among equals differ from other viewers'.
+    own_number: u64,
+    random: Random,
+    ids: Ids,
+    now: Timestamp,
+    outputs: VecDeque<Output>,
+    deadlines: Deadlines,
+    playhead: PlayheadTrack,
+    streams: BTreeMap<StreamKey, StreamState>,
+    downloads: Downloads,
+    requests: BTreeMap<PlayerRequestId, SegmentKey>,
+    loads_for_players: BTreeMap<LoadId, PlayerRequestId>,
+    loads_for_uploads: BTreeMap<LoadId, ConnectionId>,
+    stored: StoredSegments,
+    handshakes: BTreeMap<ConnectionId, Handshake>,
+    peers: Peers,
+    banned: LruCache<PeerId, ()>,
+    trackers: Vec<TrackerState>,
+    uploads: UploadQueue,
+    origin_speed: OriginSpeed,
+    stats: Stats,
+    /// Streams about which must be decided again before this input is done with.
+    dirty_streams: BTreeSet<StreamKey>,
+    /// Streams of which peers must be told anew what we have.
+    announcements_due: BTreeSet<StreamKey>,
+    is_shutting_down: bool,
+}
+
+/// Numbers for everything that the engine names; never reused.
+#[derive(Debug, Default)]
+struct Ids(u64);
+
+impl Ids {
+    const fn next(&mut self) -> u64 {
+        self.0 += 1;
+        self.0
+    }
 }
 
 impl Engine {
-    /// An engine that has joined nothing yet. Equal inputs and an equal seed give equal outputs.
-    pub fn new(config: Config, _seed: u64, _now: Timestamp) -> Self {
-        Self { config }
+    /// An engine that has joined nothing yet.
+    pub fn new(config: Config, seed: u64, now: Timestamp) -> Self {
+        let mut random = Random::new(seed);
+        let peer_id = PeerId::generate(&config.tracker_client_version_prefix, || random.next());
+        Self {
+            peer_id,
+            own_number: spread(&peer_id.0, 0),
+            random,
+            ids: Ids::default(),
+            now,
+            outputs: VecDeque::new(),
+            deadlines: Deadlines::default(),
+            playhead: PlayheadTrack::default(),
+            streams: BTreeMap::new(),
+            downloads: Downloads::default(),
+            requests: BTreeMap::new(),
+            loads_for_players: BTreeMap::new(),
+            loads_for_uploads: BTreeMap::new(),
+            stored: StoredSegments::new(config.segment_storage_limit_bytes),
+            handshakes: BTreeMap::new(),
+            peers: Peers::new(),
+            banned: LruCache::unbounded(),
+            trackers: config.announce_trackers.iter().map(|url| TrackerState::new(url)).collect(),
+            uploads: UploadQueue::new(config.upload_rate_limit, now),
+            origin_speed: OriginSpeed::default(),
+            stats: Stats::default(),
+            dirty_streams: BTreeSet::new(),
+            announcements_due: BTreeSet::new(),
+            is_shutting_down: false,
+            config,
+        }
     }
 
     /// Takes in what happened at `now`. Infallible: a misbehaving peer yields an output that closes it.
-    pub fn handle_input(&mut self, _now: Timestamp, _input: Input) {
-        let _ = &self.config;
+    pub fn handle_input(&mut self, now: Timestamp, input: Input) {
+        self.pass_time(now);
+        match input {
+            Input::SegmentRequested { request, segment } => self.segment_requested(request, segment),
+            Input::RequestCancelled(request) => self.request_cancelled(request),
+            Input::PlayheadMoved(playhead) => {
+                self.playhead.set(playhead, self.now);
+                self.mark_active_streams();
+            }
+            Input::StreamAdded(stream) => self.stream_added(stream),
+            Input::StreamUpdated(key, update) => self.stream_updated(key, update),
+            Input::StreamRemoved(key) => self.stream_removed(key),
+            Input::ConfigChanged(change) => self.config_changed(change),
+            Input::Shutdown => self.shut_down(),
+
+            Input::HttpHead(id, head) => self.http_head(id, head),
+            Input::HttpChunk(id, chunk) => self.http_chunk(id, chunk),
+            Input::HttpEnd(id) => self.http_end(id),
+            Input::HttpFailed(id, error) => self.http_failed(id, RequestError::Http(error)),
+
+            Input::TrackerOpened(tracker) => self.tracker_opened(tracker),
+            Input::TrackerMessage(tracker, text) => self.tracker_message(tracker, &text),
+            Input::TrackerClosed(tracker, error) => self.tracker_closed(tracker, error),
+
+            Input::OfferMade(connection, sdp) => self.offer_made(connection, sdp),
+            Input::AnswerMade(connection, sdp) => self.answer_made(connection, sdp),
+            Input::ChannelOpened(connection) => self.channel_opened(connection),
+            Input::PeerMessage(connection, message) => self.peer_message(connection, message),
+            Input::PeerSent(connection, bytes) => self.peer_sent(connection, bytes),
+            Input::ConnectionClosed(connection, reason) => {
+                if !self.handshake_failed(connection) {
+                    tracing::debug!(?connection, reason, "peer connection ended");
+                    self.peer_gone(connection, RequestError::PeerClosed);
+                }
+            }
+
+            Input::Stored(_) => {}
+            Input::StoreFailed(key, error) => {
+                tracing::warn!(?key, error, "a segment could not be stored");
+                self.forget(key);
+            }
+            Input::Loaded(load, bytes) => self.loaded(load, bytes),
+            Input::Validated(id, is_right) => self.validated(id, is_right),
+            Input::DeadlineReached => {}
+        }
+        self.serve_due_deadlines();
+        self.settle();
     }
 
     /// The next thing to do, until `None`.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.outputs.pop_front()
     }
 
     /// When to give [`Input::DeadlineReached`] even if nothing else happens.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        None
+        self.deadlines.next()
     }
 
     /// Figures since the session began.
     pub fn stats(&self) -> Stats {
-        Stats::default()
+        Stats {
+            peers: self.peers.len(),
+            stored_segments: self.stored.len(),
+            stored_bytes: self.stored.bytes(),
+            trackers_connected: self.trackers.iter().filter(|tracker| tracker.is_open()).count(),
+            ..self.stats.clone()
+        }
     }
 
-    /// True once [`Input::Shutdown`] was handled and every farewell is out.
-    pub fn is_finished(&self) -> bool {
-        false
+    /// Our peer id, the same in every swarm of the session.
+    pub const fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// True once [`Input::Shutdown`] was handled: what [`Self::poll_output`] still gives is the farewell.
+    pub const fn is_finished(&self) -> bool {
+        self.is_shutting_down
+    }
+
+    fn pass_time(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        let overdue = self.deadlines.next().map_or(Duration::ZERO, |at| self.now.since(at));
+        if overdue > STANDSTILL {
+            for download in self.downloads.by_segment.values_mut() {
+                if let Source::Http(transfer) = &mut download.source {
+                    transfer.last_byte_at = self.now;
+                }
+            }
+            for peer in self.peers.values_mut() {
+                if let Some(download) = peer.download.as_mut() {
+                    download.last_byte_at = self.now;
+                }
+            }
+            self.extend_handshakes();
+        }
+    }
+
+    fn serve_due_deadlines(&mut self) {
+        // Each timer is served once; those that are set again meanwhile lie ahead.
+        for _ in 0..self.deadlines.len() {
+            let Some(deadline) = self.deadlines.pop_due(self.now) else { return };
+            match deadline {
+                Deadline::Schedule(stream) => {
+                    self.dirty_streams.insert(stream);
+                }
+                Deadline::TransferStalled(key) => self.check_transfer(key),
+                Deadline::TrackerReconnect(tracker) => self.open_tracker(tracker),
+                Deadline::Announce(tracker, stream) => self.announce_due(tracker, stream),
+                Deadline::HandshakeExpired(connection) => self.drop_handshake(connection, CloseReason::HandshakeExpired),
+                Deadline::UploadPacing => self.continue_uploads(),
+                Deadline::LeaveSwarm(stream) => self.leave_swarm(stream),
+            }
+        }
+    }
+
+    /// Decides what the input has made undecided, and tells peers once of all that changed.
+    fn settle(&mut self) {
+        // Deciding about one stream can only touch the others' peers, so this ends; the bound guards against a mistake in that reasoning.
+        for _ in 0..4 {
+            let Some(streams) = Some(std::mem::take(&mut self.dirty_streams)).filter(|streams| !streams.is_empty()) else { break };
+            for stream in streams {
+                self.schedule(stream);
+            }
+        }
+        for stream in std::mem::take(&mut self.announcements_due) {
+            self.announce_to_peers(stream);
+        }
+    }
+
+    /// No byte for the configured time is a failure; else look again when it would be one.
+    fn check_transfer(&mut self, key: SegmentKey) {
+        let Some(download) = self.downloads.by_segment.get(&key) else { return };
+        let stream_options = options(&self.config, download.kind);
+        let (last_byte_at, timeout) = match &download.source {
+            Source::Http(transfer) => (transfer.last_byte_at, stream_options.http_not_receiving_bytes_timeout),
+            Source::Peer(connection) => {
+                let transfer = self.peers.get(connection).and_then(|peer| peer.download.as_ref());
+                let Some(transfer) = transfer else { return };
+                (transfer.last_byte_at, stream_options.p2p_not_receiving_bytes_timeout)
+            }
+            Source::None | Source::Validation(..) => return,
+        };
+        if self.now < last_byte_at + timeout {
+            self.deadlines.set(Deadline::TransferStalled(key), last_byte_at + timeout);
+            return;
+        }
+        match &download.source {
+            Source::Http(transfer) => self.http_failed(transfer.id, RequestError::BytesReceivingTimeout),
+            Source::Peer(connection) => self.peer_timed_out(*connection),
+            Source::None | Source::Validation(..) => {}
+        }
+    }
+
+    fn stream_added(&mut self, stream: Stream) {
+        self.streams.entry(stream.key).or_insert_with(|| StreamState::new(stream));
+    }
+
+    fn stream_updated(&mut self, key: StreamKey, update: StreamUpdate) {
+        let Some(state) = self.streams.get_mut(&key) else { return };
+        let removed = state.segments.update(update);
+        state.prefetch_is_idle = false;
+        for id in removed {
+            let segment = SegmentKey { stream: key, id };
+            self.forget(segment);
+            if self.downloads.by_segment.get(&segment).is_some_and(|download| download.players.is_empty()) {
+                self.drop_download(segment);
+            }
+        }
+        self.dirty_streams.insert(key);
+    }
+
+    fn stream_removed(&mut self, key: StreamKey) {
+        self.drop_stream_downloads(key);
+        self.leave_swarm(key);
+        let stored: Vec<_> = self.stored.ids_of(key).collect();
+        for id in stored {
+            self.forget(SegmentKey { stream: key, id });
+        }
+        self.streams.remove(&key);
+        self.deadlines.cancel(Deadline::Schedule(key));
+    }
+
+    /// A stream is played from now on; the one of its kind that was played before keeps its swarm for a while.
+    fn activate(&mut self, key: StreamKey) {
+        let Some(state) = self.streams.get_mut(&key) else { return };
+        if !state.active {
+            state.active = true;
+            state.active_since = self.now;
+            let kind = state.stream.kind;
+            let others = self.streams.iter_mut().filter(|(other, state)| **other != key && state.stream.kind == kind && state.active);
+            for (other, state) in others {
+                state.active = false;
+                let leave_at = self.now + options(&self.config, kind).p2p_inactive_loader_destroy_timeout;
+                self.deadlines.set(Deadline::LeaveSwarm(*other), leave_at);
+                self.dirty_streams.insert(*other);
+            }
+        }
+        self.deadlines.cancel(Deadline::LeaveSwarm(key));
+        self.join_swarm(key);
+    }
+
+    fn join_swarm(&mut self, key: StreamKey) {
+        let Some(state) = self.streams.get_mut(&key) else { return };
+        if state.swarm.is_none() && !options(&self.config, state.stream.kind).p2p_disabled && !self.is_shutting_down {
+            state.swarm = Some(Swarm { joined_at: self.now, connected: BTreeSet::new() });
+            self.track_swarm(key);
+        }
+    }
+
+    fn leave_swarm(&mut self, key: StreamKey) {
+        self.deadlines.cancel(Deadline::LeaveSwarm(key));
+        let Some(swarm) = self.streams.get_mut(&key).filter(|state| state.swarm.is_some()) else { return };
+        let connected: Vec<_> = swarm.swarm.iter().flat_map(|swarm| swarm.connected.iter().copied()).collect();
+        self.untrack_swarm(key);
+        self.drop_handshakes_of(key);
+        for connection in connected {
+            self.close_peer(connection, CloseReason::Left);
+        }
+        if let Some(state) = self.streams.get_mut(&key) {
+            state.swarm = None;
+        }
+    }
+
+    fn config_changed(&mut self, change: DynamicConfig) {
+        self.config.apply(change);
+        self.stored.set_limit(self.config.segment_storage_limit_bytes);
+        self.uploads.set_limit(self.config.upload_rate_limit);
+        self.make_room();
+        let streams: Vec<(StreamKey, StreamKind, bool)> = self.streams.iter().map(|(key, s)| (*key, s.stream.kind, s.active)).collect();
+        for (key, kind, active) in streams {
+            let stream_options = options(&self.config, kind);
+            if stream_options.p2p_disabled {
+                self.leave_swarm(key);
+            } else if active {
+                self.join_swarm(key);
+            }
+            self.announcements_due.insert(key);
+            self.dirty_streams.insert(key);
+        }
+        self.stop_refused_transfers();
+        self.continue_uploads();
+        self.start_waiting_uploads();
+    }
+
+    /// What was switched off stops at once.
+    fn stop_refused_transfers(&mut self) {
+        for (connection, kind) in self.peers.iter().map(|(connection, peer)| (*connection, peer.kind)).collect::<Vec<_>>() {
+            let stream_options = options(&self.config, kind);
+            let (no_upload, no_download) = (stream_options.p2p_upload_disabled, stream_options.p2p_download_disabled);
+            if no_upload {
+                self.end_upload(connection);
+            }
+            let segment = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).map(|download| download.segment);
+            if let (Some(segment), true) = (segment, no_download) {
+                self.abort_source(segment);
+            }
+        }
+    }
+
+    fn mark_active_streams(&mut self) {
+        self.dirty_streams.extend(self.streams.iter().filter(|(_, state)| state.active).map(|(key, _)| *key));
+    }
+
+    fn shut_down(&mut self) {
+        self.is_shutting_down = true;
+        for key in self.streams.keys().copied().collect::<Vec<_>>() {
+            for segment in self.downloads.of_stream(key).map(|(segment, _)| *segment).collect::<Vec<_>>() {
+                self.fail_players(segment, &SegmentError::SessionEnded);
+                self.drop_download(segment);
+            }
+            self.leave_swarm(key);
+        }
+        self.dirty_streams.clear();
+        self.announcements_due.clear();
     }
 }

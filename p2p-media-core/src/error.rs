@@ -12,6 +12,9 @@ pub enum SegmentError {
     /// The origin answered with an error, and so did every retry.
     #[error("the origin failed: {0}")]
     Origin(String),
+    /// The origin does not have the segment, or refuses it.
+    #[error("the origin answered with status {0}")]
+    OriginStatus(u16),
     /// The segment, its stream or the session went away while it was waited for.
     #[error("the segment was removed while it was being loaded")]
     Removed,

@@ -20,6 +20,13 @@ pub struct SegmentKey {
     pub id: SegmentId,
 }
 
+impl SegmentKey {
+    /// The keys of all segments that a stream may have, for a look into an ordered map.
+    pub const fn all_of(stream: StreamKey) -> std::ops::RangeInclusive<Self> {
+        Self { stream, id: SegmentId(i64::MIN) }..=Self { stream, id: SegmentId(i64::MAX) }
+    }
+}
+
 /// Which of the two kinds of swarm a stream is shared in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StreamKind {

@@ -1,0 +1,153 @@
+//! One entry per segment that is being loaded or waited for: its bytes so far, where they come from, and who waits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::input::{ConnectionId, HttpId, PlayerRequestId, ValidationId};
+use crate::backend::HttpRequest;
+use crate::error::SegmentError;
+use crate::event::SegmentSource;
+use crate::identity::PeerId;
+use crate::media::{Segment, SegmentKey, StreamKey, StreamKind};
+use crate::segment_bytes::SegmentBytes;
+use crate::timestamp::Timestamp;
+
+/// A segment that is wanted and not yet here.
+#[derive(Debug)]
+pub(super) struct Download {
+    pub(super) segment: Segment,
+    pub(super) kind: StreamKind,
+    pub(super) wanted_since: Timestamp,
+    /// When the first attempt began.
+    pub(super) started: Option<Timestamp>,
+    pub(super) bytes: SegmentBytes,
+    /// Size of the segment, once a source has said it.
+    pub(super) total: Option<u64>,
+    pub(super) source: Source,
+    /// Players that wait for it; every one has been given all of `bytes` unless `held_back`.
+    pub(super) players: Vec<PlayerRequestId>,
+    /// True when a validator must see all bytes before a player gets any.
+    pub(super) held_back: bool,
+    pub(super) http_failures: u32,
+    pub(super) http_retry_at: Timestamp,
+    pub(super) last_failure: Option<SegmentError>,
+    /// Connections that failed to give it.
+    pub(super) refused_by: BTreeSet<ConnectionId>,
+    /// The connections that gave bytes of it.
+    pub(super) given_by: BTreeSet<ConnectionId>,
+}
+
+/// Where a segment is being loaded from; exactly one at a time.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// Nowhere yet, or between two attempts.
+    None,
+    /// The origin.
+    Http(HttpTransfer),
+    /// The peer, whose own entry holds the state of the transfer.
+    Peer(ConnectionId),
+    /// All bytes are here and are being checked.
+    Validation(ValidationId, SegmentSource),
+}
+
+/// A fetch in progress.
+#[derive(Debug)]
+pub(super) struct HttpTransfer {
+    pub(super) id: HttpId,
+    pub(super) request: HttpRequest,
+    pub(super) asked_at: Timestamp,
+    pub(super) first_byte_at: Option<Timestamp>,
+    pub(super) last_byte_at: Timestamp,
+    /// True once the head came.
+    pub(super) accepted: bool,
+    /// Bytes still to be dropped: the origin ignored the range and began at 0.
+    pub(super) to_skip: u64,
+    /// Media bytes received by this fetch.
+    pub(super) received: u64,
+}
+
+impl Download {
+    pub(super) const fn new(segment: Segment, kind: StreamKind, now: Timestamp, held_back: bool) -> Self {
+        let total = match segment.byte_range {
+            Some(range) => Some(range.len()),
+            None => None,
+        };
+        Self {
+            segment,
+            kind,
+            wanted_since: now,
+            started: None,
+            bytes: SegmentBytes::new(),
+            total,
+            source: Source::None,
+            players: Vec::new(),
+            held_back,
+            http_failures: 0,
+            http_retry_at: Timestamp::ZERO,
+            last_failure: None,
+            refused_by: BTreeSet::new(),
+            given_by: BTreeSet::new(),
+        }
+    }
+
+    /// The fetch that brings what is missing.
+    pub(super) fn missing_over_http(&self) -> HttpRequest {
+        let offset = self.bytes.len();
+        let (first, last) = match self.segment.byte_range {
+            Some(range) => (range.first.saturating_add(offset), Some(range.last)),
+            None => (offset, None),
+        };
+        HttpRequest { url: self.segment.url.clone(), first, last }
+    }
+
+    /// Bytes still missing; `None` while the size is unknown.
+    pub(super) fn remaining(&self) -> Option<u64> {
+        self.total.map(|total| total.saturating_sub(self.bytes.len()))
+    }
+
+    /// A peer can go on at the byte reached only if the size is known: the official peer drops the connection otherwise.
+    pub(super) const fn may_ask_peers(&self) -> bool {
+        self.bytes.is_empty() || self.total.is_some()
+    }
+
+    /// Forgets the bytes, for example because the validator refused them.
+    pub(super) fn start_over(&mut self) {
+        self.bytes = SegmentBytes::new();
+        self.given_by.clear();
+        self.total = self.segment.byte_range.map(|range| range.len());
+    }
+}
+
+/// All downloads, and the fetches by their id.
+#[derive(Debug, Default)]
+pub(super) struct Downloads {
+    pub(super) by_segment: BTreeMap<SegmentKey, Download>,
+    pub(super) by_http: BTreeMap<HttpId, SegmentKey>,
+    /// Checks in progress, and the peer that gave the last byte.
+    pub(super) by_validation: BTreeMap<ValidationId, (SegmentKey, Option<PeerId>)>,
+}
+
+impl Downloads {
+    pub(super) fn of_stream(&self, stream: StreamKey) -> impl Iterator<Item = (&SegmentKey, &Download)> {
+        self.by_segment.range(SegmentKey::all_of(stream))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::media::{ByteRange, SegmentId};
+
+    #[test]
+    fn a_fetch_goes_on_at_the_byte_reached_inside_the_byte_range() {
+        let range = ByteRange { first: 100, last: 199 };
+        let segment = Segment { id: SegmentId(1), url: "u".into(), byte_range: Some(range), start: 0.0, duration: 1.0 };
+        let mut download = Download::new(segment, StreamKind::Main, Timestamp::ZERO, false);
+        download.bytes.push(Bytes::from_static(&[0; 40]));
+        assert_eq!(download.missing_over_http(), HttpRequest { url: "u".into(), first: 140, last: Some(199) });
+        assert_eq!((download.remaining(), download.may_ask_peers()), (Some(60), true));
+        download.start_over();
+        assert_eq!(download.remaining(), Some(100));
+    }
+}

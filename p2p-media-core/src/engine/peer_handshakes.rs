@@ -1,0 +1,194 @@
+//! Offers and answers in flight, and what becomes of them: a connected peer, or nothing.
+
+use super::Engine;
+use super::deadlines::Deadline;
+use super::input::{ConnectionId, TrackerId};
+use super::output::Output;
+use super::streams::options;
+use crate::error::CloseReason;
+use crate::identity::{InfoHash, PeerId};
+use crate::media::StreamKey;
+use crate::tracker_protocol::{Answer, Offer, OfferId};
+
+/// Handshakes in flight in one swarm, offers not counted. Every one costs a socket.
+const MOST_ANSWERS_IN_FLIGHT: usize = 16;
+/// Offers in flight in one swarm over all trackers.
+const MOST_OFFERS_IN_FLIGHT: usize = 20;
+/// From the answer on, a channel must open within this.
+const CHANNEL_OPEN_TIME_S: f64 = 20.0;
+
+/// A connection in the making.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    stream: StreamKey,
+    tracker: TrackerId,
+    offer_id: OfferId,
+    step: Step,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Our offer is being made.
+    Offering,
+    /// Our offer waits for the announce.
+    Offered,
+    /// Our offer is with the tracker.
+    Sent,
+    /// Their answer came; the channel opens.
+    Accepting(PeerId),
+    /// Our answer is being made, or the channel opens.
+    Answering(PeerId),
+}
+
+impl Engine {
+    pub(super) fn stream_of(&self, info_hash: InfoHash) -> Option<StreamKey> {
+        self.streams.iter().find(|(_, state)| state.info_hash == info_hash && state.swarm.is_some()).map(|(key, _)| *key)
+    }
+
+    /// Offers for the next announce: none when the swarm is full.
+    pub(super) fn offers_wanted(&self, stream: StreamKey) -> usize {
+        let room = self.config.max_peers_per_swarm.saturating_sub(self.connected_peers(stream));
+        let in_flight =
+            self.handshakes.values().filter(|h| h.stream == stream && matches!(h.step, Step::Offering | Step::Offered | Step::Sent));
+        self.config.offers_per_announce.min(room).min(MOST_OFFERS_IN_FLIGHT.saturating_sub(in_flight.count()))
+    }
+
+    pub(super) fn make_offer(&mut self, tracker: TrackerId, stream: StreamKey) {
+        let connection = ConnectionId(self.ids.next());
+        let offer_id = OfferId(self.random.bytes20());
+        let label = OfferId(self.random.bytes20()).to_string();
+        self.handshakes.insert(connection, Handshake { stream, tracker, offer_id, step: Step::Offering });
+        self.outputs.push_back(Output::MakeOffer(connection, label));
+    }
+
+    pub(super) fn offer_made(&mut self, connection: ConnectionId, sdp: String) {
+        let Some(handshake) = self.handshakes.get_mut(&connection) else { return };
+        if handshake.step == Step::Offering {
+            handshake.step = Step::Offered;
+            let (tracker, stream, offer_id) = (handshake.tracker, handshake.stream, handshake.offer_id);
+            self.offer_finished(tracker, stream, Some((connection, Offer { offer_id, sdp })));
+        }
+    }
+
+    /// The announce that bears our offer went out: its time begins to run.
+    pub(super) fn offer_sent(&mut self, connection: ConnectionId) {
+        if let Some(handshake) = self.handshakes.get_mut(&connection) {
+            handshake.step = Step::Sent;
+            self.deadlines.set(Deadline::HandshakeExpired(connection), self.now + self.config.offer_timeout);
+        }
+    }
+
+    pub(super) fn offer_received(&mut self, tracker: TrackerId, stream: StreamKey, peer: PeerId, offer_id: OfferId, sdp: String) {
+        let answering = self.handshakes.values().filter(|h| h.stream == stream && matches!(h.step, Step::Answering(_))).count();
+        let is_full = self.connected_peers(stream) >= self.config.max_peers_per_swarm && self.least_useful_peer(stream).is_none();
+        if !self.may_meet(stream, peer) || answering >= MOST_ANSWERS_IN_FLIGHT || is_full {
+            return;
+        }
+        let connection = ConnectionId(self.ids.next());
+        self.handshakes.insert(connection, Handshake { stream, tracker, offer_id, step: Step::Answering(peer) });
+        self.deadlines.set(Deadline::HandshakeExpired(connection), self.now.offset_secs(CHANNEL_OPEN_TIME_S));
+        self.outputs.push_back(Output::MakeAnswer(connection, sdp));
+    }
+
+    pub(super) fn answer_made(&mut self, connection: ConnectionId, sdp: String) {
+        let Some(Handshake { stream, tracker, offer_id, step: Step::Answering(to_peer_id) }) = self.handshakes.get(&connection) else {
+            return;
+        };
+        let Some(info_hash) = self.streams.get(stream).map(|state| state.info_hash) else { return };
+        let answer = Answer { info_hash, peer_id: self.peer_id, to_peer_id: *to_peer_id, offer_id: *offer_id, sdp };
+        self.outputs.push_back(Output::SendToTracker(*tracker, answer.to_json()));
+    }
+
+    pub(super) fn answer_received(&mut self, peer: PeerId, offer_id: OfferId, sdp: String) {
+        let Some((connection, handshake)) = self.handshakes.iter_mut().find(|(_, h)| h.offer_id == offer_id && h.step == Step::Sent) else {
+            return;
+        };
+        let (connection, stream) = (*connection, handshake.stream);
+        handshake.step = Step::Accepting(peer);
+        if !self.may_meet(stream, peer) {
+            self.drop_handshake(connection, CloseReason::Duplicate);
+            return;
+        }
+        self.deadlines.set(Deadline::HandshakeExpired(connection), self.now.offset_secs(CHANNEL_OPEN_TIME_S));
+        self.outputs.push_back(Output::AcceptAnswer(connection, sdp));
+    }
+
+    fn may_meet(&self, stream: StreamKey, peer: PeerId) -> bool {
+        let Some(state) = self.streams.get(&stream) else { return false };
+        peer != self.peer_id
+            && !options(&self.config, state.stream.kind).p2p_disabled
+            && !self.banned.contains(&peer)
+            && !self.peers.values().any(|connected| connected.stream == stream && connected.id == peer)
+    }
+
+    /// The channel is open. Of two connections to one peer both sides keep the same one.
+    pub(super) fn channel_opened(&mut self, connection: ConnectionId) {
+        self.deadlines.cancel(Deadline::HandshakeExpired(connection));
+        let Some(handshake) = self.handshakes.remove(&connection) else { return };
+        let (peer, offerer) = match handshake.step {
+            Step::Accepting(peer) => (peer, self.peer_id),
+            Step::Answering(peer) => (peer, peer),
+            Step::Offering | Step::Offered | Step::Sent => {
+                self.outputs.push_back(Output::CloseConnection(connection, CloseReason::HandshakeExpired));
+                return;
+            }
+        };
+        let rank = (offerer, handshake.offer_id);
+        let other = self.peers.iter().find(|(_, other)| other.stream == handshake.stream && other.id == peer);
+        if let Some((other, state)) = other.map(|(id, state)| (*id, state)) {
+            // The official peer keeps the connection that opened first; ours agree on the one with the smaller offerer and offer.
+            if !peer.is_ours() || state.rank_of_connection <= rank {
+                self.outputs.push_back(Output::CloseConnection(connection, CloseReason::Duplicate));
+                return;
+            }
+            self.close_peer(other, CloseReason::Duplicate);
+        }
+        if self.connected_peers(handshake.stream) >= self.config.max_peers_per_swarm {
+            let Some(useless) = self.least_useful_peer(handshake.stream) else {
+                self.outputs.push_back(Output::CloseConnection(connection, CloseReason::Replaced));
+                return;
+            };
+            self.close_peer(useless, CloseReason::Replaced);
+        }
+        self.peer_connected(connection, handshake.stream, peer, rank);
+    }
+
+    /// The handshake failed by itself.
+    pub(super) fn handshake_failed(&mut self, connection: ConnectionId) -> bool {
+        self.deadlines.cancel(Deadline::HandshakeExpired(connection));
+        let Some(handshake) = self.handshakes.remove(&connection) else { return false };
+        if handshake.step == Step::Offering {
+            self.offer_finished(handshake.tracker, handshake.stream, None);
+        }
+        true
+    }
+
+    /// We give a handshake up.
+    pub(super) fn drop_handshake(&mut self, connection: ConnectionId, reason: CloseReason) {
+        if self.handshake_failed(connection) {
+            self.outputs.push_back(Output::CloseConnection(connection, reason));
+        }
+    }
+
+    /// Our offers that wait for an answer through this tracker, or for its announce.
+    pub(super) fn offers_through(&self, tracker: TrackerId) -> Vec<ConnectionId> {
+        let unanswered = |h: &Handshake| h.tracker == tracker && matches!(h.step, Step::Offering | Step::Offered | Step::Sent);
+        self.handshakes.iter().filter(|(_, h)| unanswered(h)).map(|(connection, _)| *connection).collect()
+    }
+
+    pub(super) fn drop_handshakes_of(&mut self, stream: StreamKey) {
+        let of_stream: Vec<_> = self.handshakes.iter().filter(|(_, h)| h.stream == stream).map(|(connection, _)| *connection).collect();
+        for connection in of_stream {
+            self.drop_handshake(connection, CloseReason::Left);
+        }
+    }
+
+    /// After a jump of time every handshake gets its full time again.
+    pub(super) fn extend_handshakes(&mut self) {
+        let waiting: Vec<_> =
+            self.handshakes.iter().filter(|(_, h)| h.step != Step::Offering && h.step != Step::Offered).map(|(c, _)| *c).collect();
+        for connection in waiting {
+            self.deadlines.set(Deadline::HandshakeExpired(connection), self.now + self.config.offer_timeout);
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! Connected peers: what they announce, what we ask of them, and what they send.
+
+use bytes::Bytes;
+
+use super::Engine;
+use super::deadlines::Deadline;
+use super::downloads::Source;
+use super::input::ConnectionId;
+use super::output::Output;
+use super::peers::{Announced, Peer, PeerDownload};
+use super::streams::options;
+use super::throughput::SourceSpeed;
+use crate::error::{CloseReason, RequestError};
+use crate::event::{Event, SegmentSource};
+use crate::identity::PeerId;
+use crate::media::{SegmentId, SegmentKey, StreamKey};
+use crate::peer_protocol::{Command, IncomingSegment, IncomingStep, MessageReader, PeerMessage, RequestId, sort_nearest_first};
+use crate::tracker_protocol::OfferId;
+
+/// Request numbers go round in the range that the official peer uses.
+const REQUEST_NUMBERS: u64 = 1000;
+/// Misbehaving peers that are remembered, so that they are not met again at once.
+const MOST_BANNED_PEERS: usize = 256;
+/// A peer that was of no use for this long may be replaced.
+const USELESS_AFTER_S: f64 = 60.0;
+
+impl Engine {
+    pub(super) fn connected_peers(&self, stream: StreamKey) -> usize {
+        self.streams.get(&stream).and_then(|state| state.swarm.as_ref()).map_or(0, |swarm| swarm.connected.len())
+    }
+
+    pub(super) fn peer_connected(&mut self, connection: ConnectionId, stream: StreamKey, id: PeerId, rank: (PeerId, OfferId)) {
+        let Some(state) = self.streams.get_mut(&stream) else { return };
+        let Some(swarm) = state.swarm.as_mut() else {
+            self.outputs.push_back(Output::CloseConnection(connection, CloseReason::Left));
+            return;
+        };
+        swarm.connected.insert(connection);
+        let kind = state.stream.kind;
+        let peer = Peer {
+            id,
+            stream,
+            kind,
+            connected_at: self.now,
+            rank_of_connection: rank,
+            reader: MessageReader::new(),
+            announced: None,
+            download: None,
+            upload: None,
+            unsent_bytes: 0,
+            speed: SourceSpeed::default(),
+            timeouts: 0,
+            next_request: self.random.next() % REQUEST_NUMBERS,
+            useful_at: self.now,
+        };
+        self.peers.insert(connection, peer);
+        self.stats.peers_max = self.stats.peers_max.max(self.peers.len());
+        self.event(Event::PeerConnected { peer: id, kind });
+        let announcement = self.announcement(stream);
+        self.send_command(connection, &announcement);
+        self.dirty_streams.insert(stream);
+    }
+
+    /// We end a connection.
+    pub(super) fn close_peer(&mut self, connection: ConnectionId, reason: CloseReason) {
+        if let Some(peer) = self.peers.get(&connection) {
+            if matches!(reason, CloseReason::Misbehaved(_) | CloseReason::WrongBytes) {
+                self.stats.peers_misbehaved += 1;
+                self.banned.put(peer.id, ());
+                while self.banned.len() > MOST_BANNED_PEERS {
+                    self.banned.pop_lru();
+                }
+            }
+            if !matches!(reason, CloseReason::Left | CloseReason::Duplicate | CloseReason::Replaced) {
+                let (peer, kind) = (peer.id, peer.kind);
+                self.event(Event::PeerError { peer, kind, error: reason.to_string() });
+            }
+            self.outputs.push_back(Output::CloseConnection(connection, reason.clone()));
+            let error = match reason {
+                CloseReason::Misbehaved(misbehaved) => RequestError::PeerMisbehaved(misbehaved),
+                CloseReason::WrongBytes => RequestError::ValidationFailed,
+                CloseReason::TimedOut => RequestError::BytesReceivingTimeout,
+                _ => RequestError::PeerClosed,
+            };
+            self.peer_gone(connection, error);
+        }
+    }
+
+    /// The connection has ended, from either side.
+    pub(super) fn peer_gone(&mut self, connection: ConnectionId, error: RequestError) {
+        self.end_upload(connection);
+        if matches!(error, RequestError::PeerMisbehaved(_)) {
+            self.distrust_bytes_of(connection);
+        }
+        self.peer_download_failed(connection, error);
+        let Some(peer) = self.peers.remove(&connection) else { return };
+        if let Some(swarm) = self.streams.get_mut(&peer.stream).and_then(|state| state.swarm.as_mut()) {
+            swarm.connected.remove(&connection);
+        }
+        self.event(Event::PeerClosed { peer: peer.id, kind: peer.kind });
+        self.dirty_streams.insert(peer.stream);
+        self.start_waiting_uploads();
+    }
+
+    /// The peer that has been of least use for longest, if there is one that is of no use at all.
+    pub(super) fn least_useful_peer(&self, stream: StreamKey) -> Option<ConnectionId> {
+        let useless = self.peers.iter().filter(|(_, peer)| {
+            peer.stream == stream
+                && peer.download.is_none()
+                && peer.upload.is_none()
+                && self.now.since(peer.useful_at).as_secs_f64() > USELESS_AFTER_S
+        });
+        useless.min_by_key(|(_, peer)| (peer.useful_at, peer.connected_at)).map(|(connection, _)| *connection)
+    }
+
+    pub(super) fn peer_message(&mut self, connection: ConnectionId, message: Bytes) {
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let expected = peer.download.as_ref().map_or(0, |download| download.incoming.remaining());
+        if let Err(misbehaved) = peer.reader.push(message, expected) {
+            self.close_peer(connection, misbehaved.into());
+            return;
+        }
+        while let Some(message) = self.peers.get_mut(&connection).and_then(|peer| peer.reader.next_message()) {
+            match message {
+                PeerMessage::Command(command) => self.peer_command(connection, command),
+                PeerMessage::Payload(payload) => self.peer_payload(connection, payload),
+            }
+        }
+    }
+
+    fn peer_command(&mut self, connection: ConnectionId, command: Command) {
+        match command {
+            Command::Announcement { loaded, loading } => {
+                let Some(peer) = self.peers.get_mut(&connection) else { return };
+                peer.announced = Some(Announced { loaded, loading });
+                let stream = peer.stream;
+                if let Some(state) = self.streams.get_mut(&stream) {
+                    state.prefetch_is_idle = false;
+                }
+                self.dirty_streams.insert(stream);
+            }
+            Command::Request { segment, request, first_byte } => self.upload_requested(connection, segment, request, first_byte),
+            Command::Cancel { request, .. } => self.upload_cancelled(connection, request),
+            Command::Data { .. } | Command::Completed { .. } | Command::Absent { .. } => {
+                let Some(download) = self.peers.get_mut(&connection).and_then(|peer| peer.download.as_mut()) else { return };
+                let step = download.incoming.on_command(&command);
+                self.download_step(connection, step);
+            }
+            Command::Unknown { .. } => {}
+        }
+    }
+
+    fn peer_payload(&mut self, connection: ConnectionId, payload: Bytes) {
+        let Some(download) = self.peers.get_mut(&connection).and_then(|peer| peer.download.as_mut()) else { return };
+        let step = download.incoming.on_payload(payload);
+        self.download_step(connection, step);
+    }
+
+    fn download_step(&mut self, connection: ConnectionId, step: IncomingStep) {
+        let now = self.now;
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let Some(download) = peer.download.as_mut() else { return };
+        let key = download.segment;
+        match step {
+            IncomingStep::Ignored => {}
+            IncomingStep::Started { .. } => {
+                download.last_byte_at = now;
+                download.first_byte_at = Some(now);
+                peer.speed.response_s.add(now.since(download.asked_at).as_secs_f64());
+                if let Some(total) = download.incoming.total() {
+                    self.set_total(key, total);
+                }
+            }
+            IncomingStep::Bytes(bytes) => {
+                download.last_byte_at = now;
+                download.bytes += bytes.len() as u64;
+                peer.useful_at = now;
+                let (count, id) = (bytes.len(), peer.id);
+                self.stats.p2p_bytes += count as u64;
+                self.outputs.push_back(Output::Event(Event::ChunkDownloaded { bytes: count, source: SegmentSource::P2p, peer: Some(id) }));
+                if let Some(download) = self.downloads.by_segment.get_mut(&key) {
+                    download.given_by.insert(connection);
+                }
+                self.take_bytes(key, bytes);
+            }
+            IncomingStep::Completed => {
+                peer.speed.add_transfer(download.bytes, now.since(download.first_byte_at.unwrap_or(now)));
+                peer.timeouts = 0;
+                let id = peer.id;
+                peer.download = None;
+                self.all_bytes_here(key, SegmentSource::P2p, Some(id));
+            }
+            IncomingStep::Absent => {
+                // It may have dropped the segment since it announced it.
+                if let Some(announced) = peer.announced.as_mut() {
+                    announced.loaded.retain(|id| *id != key.id);
+                }
+                self.peer_download_failed(connection, RequestError::PeerSegmentAbsent);
+            }
+            IncomingStep::Violation(misbehaved) => self.close_peer(connection, misbehaved.into()),
+        }
+    }
+
+    /// Asks a peer for what is missing of a segment.
+    pub(super) fn start_p2p(&mut self, key: SegmentKey, connection: ConnectionId) {
+        let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let request = RequestId(peer.next_request);
+        peer.next_request = (peer.next_request + 1) % REQUEST_NUMBERS;
+        let first_byte = download.bytes.len();
+        peer.download = Some(PeerDownload {
+            segment: key,
+            incoming: IncomingSegment::new(key.id, request, first_byte, download.total),
+            asked_at: self.now,
+            first_byte_at: None,
+            last_byte_at: self.now,
+            bytes: 0,
+        });
+        let id = peer.id;
+        download.started.get_or_insert(self.now);
+        download.source = Source::Peer(connection);
+        let timeout = options(&self.config, download.kind).p2p_not_receiving_bytes_timeout;
+        self.deadlines.set(Deadline::TransferStalled(key), self.now + timeout);
+        self.stats.p2p_requests += 1;
+        self.send_command(connection, &Command::Request { segment: key.id, request, first_byte });
+        self.event_of(key, |segment| Event::SegmentStarted { segment, source: SegmentSource::P2p, peer: Some(id) });
+    }
+
+    /// The attempt to get a segment from this peer has failed; another source takes over at the byte reached.
+    pub(super) fn peer_download_failed(&mut self, connection: ConnectionId, error: RequestError) {
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let Some(failed) = peer.download.take() else { return };
+        let (key, id) = (failed.segment, peer.id);
+        if let Some(download) = self.downloads.by_segment.get_mut(&key) {
+            download.source = Source::None;
+            download.refused_by.insert(connection);
+        }
+        self.deadlines.cancel(Deadline::TransferStalled(key));
+        self.event_of(key, |segment| Event::SegmentError { segment, source: SegmentSource::P2p, peer: Some(id), error });
+        self.dirty_streams.insert(key.stream);
+    }
+
+    /// A peer sent nothing for too long.
+    pub(super) fn peer_timed_out(&mut self, connection: ConnectionId) {
+        self.cancel_at_peer(connection);
+        self.peer_download_failed(connection, RequestError::BytesReceivingTimeout);
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        peer.timeouts += 1;
+        if peer.timeouts >= options(&self.config, peer.kind).p2p_error_retries.max(1) {
+            self.close_peer(connection, CloseReason::TimedOut);
+        }
+    }
+
+    pub(super) fn cancel_at_peer(&mut self, connection: ConnectionId) {
+        let Some(download) = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()) else { return };
+        let cancel = Command::Cancel { segment: download.incoming.segment(), request: download.incoming.request() };
+        self.send_command(connection, &cancel);
+    }
+
+    /// What a peer gave that broke the protocol is not kept, unless a player has it already.
+    fn distrust_bytes_of(&mut self, connection: ConnectionId) {
+        let Some(key) = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).map(|download| download.segment) else {
+            return;
+        };
+        let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
+        if download.given_by.contains(&connection) && (download.players.is_empty() || download.held_back) {
+            download.start_over();
+        }
+    }
+
+    /// Tells every peer of a stream what we have.
+    pub(super) fn announce_to_peers(&mut self, stream: StreamKey) {
+        let Some(swarm) = self.streams.get(&stream).and_then(|state| state.swarm.as_ref()) else { return };
+        let connections: Vec<_> = swarm.connected.iter().copied().collect();
+        let Some(first) = connections.first().and_then(|connection| self.peers.get(connection)) else { return };
+        let limit = options(&self.config, first.kind).webrtc_max_message_size;
+        let frames = self.announcement(stream).encode(limit);
+        for connection in connections {
+            self.send_frames(connection, &frames);
+        }
+    }
+
+    fn announcement(&self, stream: StreamKey) -> Command {
+        let Some(state) = self.streams.get(&stream) else { return Command::Announcement { loaded: Vec::new(), loading: Vec::new() } };
+        let stream_options = options(&self.config, state.stream.kind);
+        if stream_options.p2p_upload_disabled || stream_options.p2p_disabled {
+            return Command::Announcement { loaded: Vec::new(), loading: Vec::new() };
+        }
+        let mut loaded: Vec<SegmentId> = self.stored.ids_of(stream).collect();
+        let position = self.playhead.position(self.now);
+        if let Some(next) = state.segments.between(position, f64::INFINITY).first() {
+            sort_nearest_first(&mut loaded, next.id);
+        }
+        let loading = self
+            .downloads
+            .of_stream(stream)
+            .filter(|(_, download)| matches!(download.source, Source::Http(_)))
+            .map(|(key, _)| key.id)
+            .collect();
+        Command::Announcement { loaded, loading }
+    }
+}

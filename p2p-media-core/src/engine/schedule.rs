@@ -1,0 +1,361 @@
+//! Where each wanted segment comes from, and when.
+//!
+//! For every segment ahead of the playhead it is known when playback needs it, and about how long the origin would take. The difference,
+//! less a margin, is the *slack*: the time for which better sources than the origin may be waited for.
+//!
+//! 1. No slack: the origin, at once, from the byte reached.
+//! 2. Slack, and a peer has it: that peer, chosen by expected arrival, watched until the slack is used up.
+//! 3. Slack, and nobody has it: one peer should fetch it. Peers rank themselves by a hash; the first fetches at once, each further one waits
+//!    a little longer for the announcement of another.
+//! 4. Beyond the near window: from peers only, as far as storage has room.
+
+use super::Engine;
+use super::announces::SwarmSize;
+use super::deadlines::Deadline;
+use super::downloads::Source;
+use super::input::ConnectionId;
+use super::random::spread;
+use super::streams::options;
+use crate::config::StreamConfig;
+use crate::error::SegmentError;
+use crate::media::{SegmentId, SegmentKey, StreamKey};
+use crate::timestamp::Timestamp;
+
+/// Segments looked at in the near window; more are nearer than any deadline only with tiny segments.
+const MOST_NEAR_SEGMENTS: usize = 64;
+/// A fetch from the origin is taken to need this share of the segment's duration until the origin has been measured.
+const UNMEASURED_ORIGIN_SHARE: f64 = 0.5;
+/// The margin: this many times what the origin needs, within these limits (the upper one is an option).
+const MARGIN_TIMES_ESTIMATE: f64 = 3.0;
+const SMALLEST_MARGIN_S: f64 = 0.5;
+/// How long each rank waits for the one before it, at most and at least: longer than an announcement takes.
+const LONGEST_RANK_WAIT_S: f64 = 0.4;
+const SHORTEST_RANK_WAIT_S: f64 = 0.15;
+/// A peer's transfer that has used up its slack but arrives in time is looked at again after this.
+const LATE_TRANSFER_CHECK_S: f64 = 0.1;
+/// A segment that the origin failed to give is asked for again, unbidden, only after this.
+const FAILED_SEGMENT_REST_S: f64 = 10.0;
+/// Steps taken in one peer's list in search of something to prefetch.
+const MOST_PREFETCH_STEPS: usize = 256;
+/// Expected arrival is varied by up to this share, so that viewers with equal measurements choose different peers.
+const CHOICE_SPREAD: f64 = 0.5;
+
+impl Engine {
+    /// Decides about every wanted segment of a stream.
+    pub(super) fn schedule(&mut self, stream: StreamKey) {
+        let Some(state) = self.streams.get(&stream) else { return };
+        let stream_options = options(&self.config, state.stream.kind).clone();
+        self.drop_unwanted(stream, &stream_options);
+        let mut wake = Timestamp::FAR_FUTURE;
+        for key in self.demanded(stream, &stream_options) {
+            wake = wake.min(self.decide(key, &stream_options));
+        }
+        self.prefetch(stream, &stream_options);
+        if wake == Timestamp::FAR_FUTURE {
+            self.deadlines.cancel(Deadline::Schedule(stream));
+        } else {
+            // A millisecond of rest, so that rounding cannot make the timer spin.
+            self.deadlines.set(Deadline::Schedule(stream), wake.max(self.now.offset_secs(0.001)));
+        }
+    }
+
+    /// Ends transfers that nobody waits for and that playback has passed, and forgets entries that are neither waited for nor near.
+    fn drop_unwanted(&mut self, stream: StreamKey, stream_options: &StreamConfig) {
+        let Some(state) = self.streams.get(&stream) else { return };
+        let position = self.playhead.position(self.now);
+        let near = position + stream_options.high_demand_time_window.as_secs_f64();
+        let unwanted = self.downloads.of_stream(stream).filter(|(_, download)| {
+            let segment = &download.segment;
+            let has_passed = !state.active || segment.end() <= position;
+            let is_far = segment.start > near;
+            let is_useless = match download.source {
+                Source::None | Source::Http(_) => has_passed || is_far,
+                Source::Peer(_) => has_passed,
+                Source::Validation(..) => false,
+            };
+            download.players.is_empty() && is_useless
+        });
+        for key in unwanted.map(|(key, _)| *key).collect::<Vec<_>>() {
+            self.drop_download(key);
+        }
+    }
+
+    /// What players wait for and, when there are peers to share with, what is in the near window; by the time it is needed.
+    fn demanded(&self, stream: StreamKey, stream_options: &StreamConfig) -> Vec<SegmentKey> {
+        let Some(state) = self.streams.get(&stream) else { return Vec::new() };
+        let waited_for = self.downloads.of_stream(stream).filter(|(_, download)| !download.players.is_empty());
+        let mut demanded: Vec<_> = waited_for.map(|(key, download)| (download.segment.start, *key)).collect();
+        if state.active && self.playhead.is_known() && self.has_sharing_peers(stream, stream_options) {
+            let position = self.playhead.position(self.now);
+            let near = state.segments.between(position, position + stream_options.high_demand_time_window.as_secs_f64());
+            let near = near.iter().take(MOST_NEAR_SEGMENTS).map(|segment| (segment.start, SegmentKey { stream, id: segment.id }));
+            demanded.extend(near.filter(|(_, key)| !self.stored.contains(*key)));
+        }
+        demanded.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        demanded.dedup();
+        demanded.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Decides about one segment; gives the time at which to decide again if nothing happens until then.
+    fn decide(&mut self, key: SegmentKey, stream_options: &StreamConfig) -> Timestamp {
+        if !self.downloads.by_segment.contains_key(&key) {
+            let Some(segment) = self.streams.get(&key.stream).and_then(|state| state.segments.get(key.id)).cloned() else {
+                return Timestamp::FAR_FUTURE;
+            };
+            self.want(key, segment);
+        }
+        match self.downloads.by_segment.get(&key).map(|download| &download.source) {
+            Some(Source::None) => self.choose_source(key, stream_options),
+            Some(Source::Peer(connection)) => self.watch_peer(key, *connection, stream_options),
+            _ => Timestamp::FAR_FUTURE,
+        }
+    }
+
+    fn choose_source(&mut self, key: SegmentKey, stream_options: &StreamConfig) -> Timestamp {
+        let slack_s = self.slack_s(key);
+        let is_urgent = slack_s <= 0.0;
+        let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
+        let origin_has_failed = download.http_failures > 0;
+        let peer = if stream_options.p2p_download_disabled { None } else { self.best_peer(key) };
+
+        if is_urgent && !(origin_has_failed && peer.is_some()) && self.origin_may_be_asked(key, stream_options, true) {
+            self.start_http(key);
+            return Timestamp::FAR_FUTURE;
+        }
+        if let Some(peer) = peer
+            && self.p2p_downloads(key.stream) < stream_options.simultaneous_p2p_downloads
+        {
+            self.start_p2p(key, peer);
+            return self.watch_peer(key, peer, stream_options);
+        }
+        let at_slack_end = self.now.offset_secs(slack_s.max(LATE_TRANSFER_CHECK_S));
+        if self.somebody_has_or_loads(key, stream_options) {
+            return at_slack_end;
+        }
+        if download_is_exhausted(self, key, stream_options) {
+            return self.give_up(key);
+        }
+        if !is_urgent {
+            let wait_until = if self.has_sharing_peers(key.stream, stream_options) {
+                self.turn_to_fetch(key, slack_s, stream_options)
+            } else {
+                self.peers_expected_until(key.stream, stream_options)
+            };
+            if wait_until > self.now {
+                return wait_until.min(at_slack_end);
+            }
+        }
+        if self.origin_may_be_asked(key, stream_options, is_urgent) {
+            self.start_http(key);
+            return Timestamp::FAR_FUTURE;
+        }
+        let retry_at = self.downloads.by_segment.get(&key).map_or(self.now, |download| download.http_retry_at);
+        if retry_at > self.now { retry_at } else { at_slack_end }
+    }
+
+    /// A peer sends. When the slack is used up and it will not be in time, the origin takes over at the byte reached.
+    fn watch_peer(&mut self, key: SegmentKey, connection: ConnectionId, stream_options: &StreamConfig) -> Timestamp {
+        let slack_s = self.slack_s(key);
+        if slack_s > 0.0 {
+            return self.now.offset_secs(slack_s);
+        }
+        let need_s = self.need_s(key);
+        let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
+        let rate = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).and_then(|transfer| transfer.rate(self.now));
+        let arrival_s = download.remaining().zip(rate).map(|(bytes, rate)| bytes as f64 / rate.max(1.0));
+        let in_time = arrival_s.is_some_and(|arrival_s| arrival_s < need_s * 0.5);
+        if in_time || !self.origin_may_be_asked(key, stream_options, true) {
+            return self.now.offset_secs(LATE_TRANSFER_CHECK_S);
+        }
+        self.abort_source(key);
+        self.start_http(key);
+        Timestamp::FAR_FUTURE
+    }
+
+    /// Seconds until playback needs a segment.
+    fn need_s(&self, key: SegmentKey) -> f64 {
+        let Some(download) = self.downloads.by_segment.get(&key) else { return 0.0 };
+        if self.playhead.is_known() { self.playhead.seconds_until(download.segment.start, self.now) } else { 0.0 }
+    }
+
+    /// Seconds for which something better than the origin may be waited for.
+    fn slack_s(&self, key: SegmentKey) -> f64 {
+        let Some(download) = self.downloads.by_segment.get(&key) else { return 0.0 };
+        let Some(state) = self.streams.get(&key.stream) else { return 0.0 };
+        let bytes = download.remaining().map(|bytes| bytes as f64).or_else(|| state.expected_size(&download.segment));
+        let estimate_s = bytes
+            .and_then(|bytes| self.origin_speed.estimate_s(state.stream.kind, bytes))
+            .unwrap_or(download.segment.duration * UNMEASURED_ORIGIN_SHARE);
+        let largest_margin_s = self.config.playback_safety_margin.as_secs_f64();
+        let margin_s = (estimate_s * MARGIN_TIMES_ESTIMATE).max(SMALLEST_MARGIN_S).min(largest_margin_s);
+        self.need_s(key) - estimate_s - margin_s
+    }
+
+    /// The free peer that would have it here first.
+    fn best_peer(&self, key: SegmentKey) -> Option<ConnectionId> {
+        let state = self.streams.get(&key.stream)?;
+        let download = self.downloads.by_segment.get(&key)?;
+        if !download.may_ask_peers() {
+            return None;
+        }
+        let bytes = download.remaining().map_or_else(|| state.expected_size(&download.segment).unwrap_or(0.0), |bytes| bytes as f64);
+        let candidates = state.swarm.as_ref()?.connected.iter().filter_map(|connection| {
+            let peer = self.peers.get(connection)?;
+            let is_free = peer.download.is_none() && !download.refused_by.contains(connection);
+            (is_free && peer.has(key.id)).then(|| {
+                let spread = spread(&peer.id.0, key.id.0 as u64 ^ self.own_number) as f64 / u64::MAX as f64;
+                (peer.estimate_s(bytes) * (1.0 + CHOICE_SPREAD * spread), *connection)
+            })
+        });
+        candidates.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, connection)| connection)
+    }
+
+    fn somebody_has_or_loads(&self, key: SegmentKey, stream_options: &StreamConfig) -> bool {
+        let Some(download) = self.downloads.by_segment.get(&key) else { return false };
+        let mut peers = self.sharing_peers(key.stream, stream_options);
+        download.may_ask_peers()
+            && peers.any(|(connection, peer)| {
+                let announced = peer.announced.as_ref();
+                !download.refused_by.contains(connection) && announced.is_some_and(|a| a.has(key.id) || a.is_loading(key.id))
+            })
+    }
+
+    /// Connected peers that have said what they have.
+    fn sharing_peers<'a>(
+        &'a self,
+        stream: StreamKey,
+        stream_options: &StreamConfig,
+    ) -> impl Iterator<Item = (&'a ConnectionId, &'a super::peers::Peer)> + use<'a> {
+        let swarm = self.streams.get(&stream).and_then(|state| state.swarm.as_ref()).filter(|_| !stream_options.p2p_download_disabled);
+        let connected = swarm.into_iter().flat_map(|swarm| swarm.connected.iter());
+        connected.filter_map(|connection| Some((connection, self.peers.get(connection)?))).filter(|(_, peer)| peer.announced.is_some())
+    }
+
+    fn has_sharing_peers(&self, stream: StreamKey, stream_options: &StreamConfig) -> bool {
+        self.sharing_peers(stream, stream_options).next().is_some()
+    }
+
+    /// When it is our turn to fetch what nobody has. Rank 0 of those that come to this segment soon goes at once.
+    fn turn_to_fetch(&self, key: SegmentKey, slack_s: f64, stream_options: &StreamConfig) -> Timestamp {
+        let (Some(state), Some(download)) = (self.streams.get(&key.stream), self.downloads.by_segment.get(&key)) else { return self.now };
+        let place = |peer: &[u8; 20]| spread(peer, spread(&state.info_hash.0, key.id.0 as u64));
+        let ours = place(&self.peer_id.0);
+        let near_s = stream_options.high_demand_time_window.as_secs_f64();
+        let first_near = state.segments.between(download.segment.start - near_s, download.segment.start).first().map_or(key.id, |s| s.id);
+        let before = first_near..=SegmentId(key.id.0.saturating_sub(1));
+        let interested = self.sharing_peers(key.stream, stream_options).filter(|(_, peer)| {
+            let comes_here = peer.announced.as_ref().is_some_and(|announced| announced.is_empty() || announced.touches(&before));
+            peer.id.is_ours() && comes_here
+        });
+        let (mut rank, mut ranks) = (0_u32, 1_u32);
+        for (_, peer) in interested {
+            rank += u32::from(place(&peer.id.0) < ours);
+            ranks += 1;
+        }
+        let waited_s = self.now.since(download.wanted_since).as_secs_f64();
+        let wait_s = ((slack_s + waited_s) / f64::from(ranks)).clamp(SHORTEST_RANK_WAIT_S, LONGEST_RANK_WAIT_S);
+        download.wanted_since.offset_secs(wait_s * f64::from(rank))
+    }
+
+    /// Until when peers may still turn up in a swarm just joined; not later than now when they need not be waited for.
+    fn peers_expected_until(&self, stream: StreamKey, stream_options: &StreamConfig) -> Timestamp {
+        let swarm = self.streams.get(&stream).and_then(|state| state.swarm.as_ref());
+        match swarm {
+            Some(swarm) if !stream_options.p2p_download_disabled && self.swarm_size(stream) != SwarmSize::Alone => {
+                swarm.joined_at + self.config.peer_discovery_time
+            }
+            _ => self.now,
+        }
+    }
+
+    fn origin_may_be_asked(&self, key: SegmentKey, stream_options: &StreamConfig, is_urgent: bool) -> bool {
+        let (Some(download), Some(state)) = (self.downloads.by_segment.get(&key), self.streams.get(&key.stream)) else { return false };
+        let fetches = self.downloads.of_stream(key.stream).filter(|(_, download)| matches!(download.source, Source::Http(_))).count();
+        // What playback needs now does not queue behind what it needs later.
+        let slots = stream_options.simultaneous_http_downloads.max(1) * if is_urgent { 2 } else { 1 };
+        let too_early = !is_urgent && self.now < state.active_since + stream_options.http_download_initial_timeout;
+        fetches < slots
+            && !too_early
+            && download.http_failures <= stream_options.http_error_retries
+            && download.http_retry_at <= self.now
+            && self.need_s(key) <= stream_options.http_download_time_window.as_secs_f64()
+    }
+
+    /// No source is left: the players are told, and nobody asks again for a while.
+    fn give_up(&mut self, key: SegmentKey) -> Timestamp {
+        let Some(download) = self.downloads.by_segment.get_mut(&key) else { return Timestamp::FAR_FUTURE };
+        let error = download.last_failure.clone().unwrap_or(SegmentError::Removed);
+        download.http_failures = 0;
+        download.http_retry_at = self.now.offset_secs(FAILED_SEGMENT_REST_S);
+        download.refused_by.clear();
+        let retry_at = download.http_retry_at;
+        self.fail_players(key, &error);
+        retry_at
+    }
+
+    fn p2p_downloads(&self, stream: StreamKey) -> usize {
+        self.downloads.of_stream(stream).filter(|(_, download)| matches!(download.source, Source::Peer(_))).count()
+    }
+
+    /// Beyond the near window peers give what they have, one slot being left for what is needed sooner.
+    fn prefetch(&mut self, stream: StreamKey, stream_options: &StreamConfig) {
+        let slots = stream_options.simultaneous_p2p_downloads.saturating_sub(1).max(1);
+        while self.p2p_downloads(stream) < slots {
+            let Some((key, connection)) = self.next_to_prefetch(stream, stream_options) else {
+                if let Some(state) = self.streams.get_mut(&stream) {
+                    state.prefetch_is_idle = true;
+                }
+                return;
+            };
+            let Some(segment) = self.streams.get(&stream).and_then(|state| state.segments.get(key.id)).cloned() else { return };
+            self.want(key, segment);
+            self.start_p2p(key, connection);
+        }
+    }
+
+    fn next_to_prefetch(&self, stream: StreamKey, stream_options: &StreamConfig) -> Option<(SegmentKey, ConnectionId)> {
+        let state = self.streams.get(&stream).filter(|state| state.active && !state.prefetch_is_idle)?;
+        if !self.playhead.is_known() {
+            return None;
+        }
+        let position = self.playhead.position(self.now);
+        let window = position..position + stream_options.p2p_download_time_window.as_secs_f64();
+        let ahead = state.segments.between(window.start, window.end);
+        let (first, last) = (ahead.first()?.id, ahead.last()?.id);
+        let peers = self.sharing_peers(stream, stream_options).filter(|(_, peer)| peer.download.is_none());
+        let candidates = peers.filter_map(|(connection, peer)| {
+            let loaded = &peer.announced.as_ref()?.loaded;
+            let from = loaded.partition_point(|id| *id < first);
+            let ours = loaded[from..].iter().take(MOST_PREFETCH_STEPS).take_while(|id| **id <= last);
+            let key = ours.map(|id| SegmentKey { stream, id: *id }).find(|key| self.may_be_prefetched(*key, *connection))?;
+            Some((key, *connection))
+        });
+        let (key, _) = candidates.min()?;
+        let segment = state.segments.get(key.id)?;
+        let bytes = state.expected_size(segment).unwrap_or(0.0) as u64;
+        if !self.stored.has_room(bytes, position) {
+            return None;
+        }
+        Some((key, self.best_free_peer_with(key)?))
+    }
+
+    fn may_be_prefetched(&self, key: SegmentKey, connection: ConnectionId) -> bool {
+        let is_free = self.downloads.by_segment.get(&key).is_none_or(|download| {
+            matches!(download.source, Source::None) && download.may_ask_peers() && !download.refused_by.contains(&connection)
+        });
+        is_free && !self.stored.contains(key) && self.streams.get(&key.stream).is_some_and(|state| state.segments.get(key.id).is_some())
+    }
+
+    fn best_free_peer_with(&self, key: SegmentKey) -> Option<ConnectionId> {
+        let swarm = self.streams.get(&key.stream)?.swarm.as_ref()?;
+        let free = swarm.connected.iter().filter(|connection| {
+            self.peers.get(connection).is_some_and(|peer| peer.download.is_none() && peer.has(key.id))
+                && self.may_be_prefetched(key, **connection)
+        });
+        free.min_by_key(|connection| spread(&self.peers[*connection].id.0, key.id.0 as u64 ^ self.own_number)).copied()
+    }
+}
+
+fn download_is_exhausted(engine: &Engine, key: SegmentKey, stream_options: &StreamConfig) -> bool {
+    engine.downloads.by_segment.get(&key).is_some_and(|download| download.http_failures > stream_options.http_error_retries)
+}
