@@ -1,0 +1,133 @@
+//! A connection: opened, negotiated, and closed when its last owner drops it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use p2p_media_core::backend::{PeerConnection, PeerTransportError};
+use rtc::ice::mdns::MulticastDnsMode;
+use tokio::sync::{oneshot, watch};
+use webrtc::data_channel::{DataChannel, DataChannelEvent};
+use webrtc::peer_connection::{PeerConnection as Stack, RTCIceServer, RTCSessionDescription};
+
+use super::channel::WebRtcChannel;
+use super::connection_events::{ConnectionEvents, Progress, ProgressReport, ended};
+use super::connection_settings::{self, GATHERING_LIMIT};
+use super::{in_own_task, remote_sdp, transport_error};
+
+/// A connection in the making. Dropping the last clone, and the channel it gave, closes it.
+#[derive(Clone)]
+pub struct WebRtcConnection {
+    link: Arc<Link>,
+    channel: Arc<Mutex<Option<PendingChannel>>>,
+}
+
+/// The data channel before it is open.
+pub(super) enum PendingChannel {
+    /// We made it with our offer.
+    Ours(Arc<dyn DataChannel>),
+    /// The offerer makes it.
+    Theirs(oneshot::Receiver<Arc<dyn DataChannel>>),
+}
+
+/// Owns the stack's connection and closes it when dropped: the other side is told, and the socket is freed.
+pub(super) struct Link {
+    connection: Arc<dyn Stack>,
+    progress: watch::Receiver<Progress>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Link {
+    /// A fresh connection, and the first channel that the other side will open on it.
+    pub(super) async fn open(
+        ice_servers: &[RTCIceServer],
+        mdns: MulticastDnsMode,
+    ) -> Result<(Arc<Self>, oneshot::Receiver<Arc<dyn DataChannel>>), PeerTransportError> {
+        let report = ProgressReport::default();
+        let (events, incoming) = ConnectionEvents::new(report.clone());
+        let progress = report.subscribe();
+        let connection = connection_settings::build(ice_servers, mdns, Arc::new(events), report).await.map_err(transport_error)?;
+        Ok((Arc::new(Self { connection, progress, runtime: tokio::runtime::Handle::current() }), incoming))
+    }
+
+    pub(super) fn connection(&self) -> &dyn Stack {
+        &*self.connection
+    }
+
+    /// Resolves when the connection is of no use any more.
+    pub(super) async fn ended(&self) -> PeerTransportError {
+        ended(self.progress.clone()).await
+    }
+
+    /// Sets our description and gives it back with the candidates gathered, or with those known when the time for it is over.
+    pub(super) async fn gather(&self, description: RTCSessionDescription) -> Result<String, PeerTransportError> {
+        self.connection.set_local_description(description).await.map_err(transport_error)?;
+        let mut progress = self.progress.clone();
+        let gathered = progress.wait_for(|progress| progress.gathered || progress.ended.is_some());
+        if tokio::time::timeout(GATHERING_LIMIT, gathered).await.is_err() {
+            tracing::debug!("ICE candidates were still missing after {GATHERING_LIMIT:?}");
+        }
+        let description = self.connection.local_description().await;
+        description.map(|description| description.sdp).ok_or_else(|| PeerTransportError("there is no local description".to_owned()))
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        let connection = Arc::clone(&self.connection);
+        self.runtime.spawn(async move {
+            if let Err(error) = connection.close().await {
+                tracing::debug!("closing a peer connection: {error}");
+            }
+        });
+    }
+}
+
+impl WebRtcConnection {
+    pub(super) fn new(link: Arc<Link>, channel: PendingChannel) -> Self {
+        Self { link, channel: Arc::new(Mutex::new(Some(channel))) }
+    }
+
+    async fn open_channel(&self, pending: PendingChannel) -> Result<WebRtcChannel, PeerTransportError> {
+        let closed = || PeerTransportError("the data channel closed before it was open".to_owned());
+        let channel = match pending {
+            PendingChannel::Ours(channel) => channel,
+            PendingChannel::Theirs(incoming) => incoming.await.map_err(|_| closed())?,
+        };
+        loop {
+            match channel.poll().await {
+                Some(DataChannelEvent::OnOpen) => return Ok(WebRtcChannel::new(channel, Arc::clone(&self.link))),
+                Some(DataChannelEvent::OnClose) | None => return Err(closed()),
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+impl PeerConnection for WebRtcConnection {
+    type Channel = WebRtcChannel;
+
+    async fn accept_answer(&self, answer_sdp: String) -> Result<(), PeerTransportError> {
+        let link = Arc::clone(&self.link);
+        in_own_task(async move {
+            let answer = remote_sdp::limited(&answer_sdp)?;
+            let answer = RTCSessionDescription::answer(answer.sdp).map_err(transport_error)?;
+            link.connection().set_remote_description(answer).await.map_err(transport_error)
+        })
+        .await
+    }
+
+    async fn channel(&self) -> Result<WebRtcChannel, PeerTransportError> {
+        let pending = self.channel.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let pending = pending.ok_or_else(|| PeerTransportError("the data channel was asked for twice".to_owned()))?;
+        tokio::select! {
+            channel = self.open_channel(pending) => channel,
+            error = self.link.ended() => Err(error),
+        }
+    }
+}
+
+impl fmt::Debug for WebRtcConnection {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("WebRtcConnection").finish_non_exhaustive()
+    }
+}
