@@ -1,3 +1,5 @@
 //! The `p2p-media` program.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    p2p_media_native::program::main()
+}
