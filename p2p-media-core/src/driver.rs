@@ -215,3 +215,6 @@ fn ready<T>(poll: Poll<T>) -> Option<T> {
         Poll::Pending => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

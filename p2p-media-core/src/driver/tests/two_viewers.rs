@@ -1,0 +1,93 @@
+//! Two real engines in one process: the second viewer gets segments from the first.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt as _;
+use futures::executor::LocalPool;
+use futures::task::LocalSpawnExt as _;
+
+use super::stub_backend::World;
+use crate::config::Config;
+use crate::driver::drive;
+use crate::event::Event;
+use crate::media::{Playhead, Segment, SegmentId, SegmentKey, StreamKey, StreamKind, StreamUpdate};
+use crate::session::{Session, session};
+
+const SEGMENTS: i64 = 12;
+const SEGMENT_SECONDS: f64 = 4.0;
+const SEGMENT_BYTES: usize = 200_000;
+const LIMIT: Duration = Duration::from_secs(120);
+
+fn segment_bytes(id: i64) -> Bytes {
+    (0..SEGMENT_BYTES).map(|offset| (offset as i64 * 31 + id * 7) as u8).collect::<Vec<_>>().into()
+}
+
+fn segments() -> Vec<Segment> {
+    (0..SEGMENTS)
+        .map(|id| Segment {
+            id: SegmentId(id),
+            url: format!("http://origin.test/{id}.ts").into(),
+            byte_range: None,
+            start: id as f64 * SEGMENT_SECONDS,
+            duration: SEGMENT_SECONDS,
+        })
+        .collect()
+}
+
+fn viewer(world: &World, pool: &LocalPool, seed: u64) -> (Session, StreamKey) {
+    let config = Config { announce_trackers: vec!["ws://tracker.test".to_owned()], ..Config::default() };
+    let (session, input) = session(config, seed);
+    pool.spawner().spawn_local(drive(world.backend(), input)).unwrap();
+    let key = session.add_stream(StreamKind::Main, "v2-http://origin.test/master.m3u8-main-stream").unwrap();
+    session.update_stream(key, StreamUpdate { added: segments(), removed: Vec::new(), live: false }).unwrap();
+    session.set_playhead(Playhead { position: 0.0, rate: 1.0 }).unwrap();
+    (session, key)
+}
+
+/// Plays in real (virtual) time with 3 segments of buffer, and checks every byte.
+async fn play(world: World, session: Session, stream: StreamKey) {
+    for id in 0..SEGMENTS {
+        let bytes = session.segment(SegmentKey { stream, id: SegmentId(id) }).read_all().await.unwrap();
+        assert_eq!(bytes.join(), segment_bytes(id), "segment {id}");
+        let position = (id - 3).max(0) as f64 * SEGMENT_SECONDS;
+        session.set_playhead(Playhead { position, rate: 1.0 }).unwrap();
+        if id >= 3 {
+            world.clock.sleep(Duration::from_secs_f64(SEGMENT_SECONDS)).await;
+        }
+    }
+}
+
+#[test]
+fn the_second_viewer_is_served_by_the_first() {
+    let (world, mut pool) = (World::default(), LocalPool::new());
+    for id in 0..SEGMENTS {
+        world.origin.state.resources.borrow_mut().insert(format!("http://origin.test/{id}.ts"), segment_bytes(id));
+    }
+    world.origin.state.chunk_interval.set(Duration::from_millis(5));
+
+    let (first, stream) = viewer(&world, &pool, 1);
+    world.run(&mut pool, LIMIT, play(world.clone(), first.clone(), stream));
+    let from_origin = world.origin.state.bytes_sent.get();
+    assert_eq!(from_origin, SEGMENTS as usize * SEGMENT_BYTES);
+
+    let (second, stream) = viewer(&world, &pool, 2);
+    let events = second.events();
+    world.run(&mut pool, LIMIT, play(world.clone(), second.clone(), stream));
+    let (first_stats, second_stats) = world.run(&mut pool, LIMIT, async move {
+        let stats = (first.stats().await, second.stats().await);
+        second.shutdown().await;
+        first.shutdown().await;
+        stats
+    });
+    assert_eq!(second_stats.http_bytes + second_stats.p2p_bytes, (SEGMENTS as usize * SEGMENT_BYTES) as u64);
+    assert!(second_stats.p2p_bytes >= 8 * SEGMENT_BYTES as u64, "{second_stats:?}");
+    assert_eq!(first_stats.uploaded_bytes, second_stats.p2p_bytes);
+    assert_eq!((first_stats.peers_misbehaved, second_stats.peers_misbehaved), (0, 0));
+
+    let events = world.run(&mut pool, LIMIT, events.collect::<Vec<_>>());
+    assert_eq!(events.iter().filter(|event| matches!(event, Event::PeerConnected { .. })).count(), 1);
+    let stopped = world.relay.received.borrow().iter().filter(|message| message["event"] == "stopped").count();
+    assert_eq!(stopped, 2, "both said goodbye");
+    assert_eq!(world.relay.open_sockets.get(), 0);
+}
