@@ -1,3 +1,78 @@
-//! Chores of the project: `cargo xtask help`.
+//! Chores of the project, started with `cargo xtask`. See `cargo xtask help`.
 
-fn main() {}
+mod cargo;
+mod tidy;
+
+use std::process::ExitCode;
+
+use cargo::{Failure, cargo, program};
+
+const HELP: &str = "\
+cargo xtask COMMAND [ARGUMENTS]
+
+  demo [ARGS]        Origin, tracker and viewers on this machine, over real WebRTC (see `cargo xtask demo --help`)
+  test               Everything that must hold: format, lints, tests, documentation, tidiness
+  bench NAME [ARGS]  Measure: transport, engine, tracker or memory (all take --json FILE)
+  tidy               The project's own rules: file lengths, headings, what the core may depend on
+  help               This text
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_else(|| "help".to_owned());
+    let rest: Vec<String> = arguments.collect();
+    let outcome = match command.as_str() {
+        "demo" => demo(&rest),
+        "test" => test(),
+        "bench" => bench(&rest),
+        "tidy" => tidy::run(),
+        "help" | "--help" | "-h" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => Err(Failure(format!("unknown command {other:?}; `cargo xtask help` lists them"))),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure(what)) => {
+            eprintln!("xtask: {what}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn demo(arguments: &[String]) -> Result<(), Failure> {
+    let media = cargo::root().join("examples/media");
+    let media = media.to_string_lossy();
+    let mut all = vec!["demo", "--media", &media];
+    all.extend(arguments.iter().map(String::as_str));
+    program(&all)
+}
+
+fn test() -> Result<(), Failure> {
+    tidy::run()?;
+    cargo(&["fmt", "--all", "--check"], &[])?;
+    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    cargo(&["test", "--workspace", "--no-fail-fast"], &[])?;
+    cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")])
+}
+
+fn bench(arguments: &[String]) -> Result<(), Failure> {
+    let Some((name, rest)) = arguments.split_first() else {
+        return Err(Failure("bench what? transport, engine, tracker or memory".to_owned()));
+    };
+    let rest = rest.iter().map(String::as_str);
+    match name.as_str() {
+        "engine" => {
+            let mut all = vec!["run", "--release", "--quiet", "--package", "p2p-media-sim", "--bin", "engine-bench", "--"];
+            all.extend(rest);
+            cargo(&all, &[])
+        }
+        "transport" | "tracker" | "memory" => {
+            let mut all = vec!["bench", name.as_str()];
+            all.extend(rest);
+            program(&all)
+        }
+        other => Err(Failure(format!("no bench is called {other:?}: transport, engine, tracker or memory"))),
+    }
+}

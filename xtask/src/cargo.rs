@@ -1,0 +1,40 @@
+//! Running cargo and the project's program, in the root of the project.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What went wrong, for a person to read.
+#[derive(Debug)]
+pub(crate) struct Failure(pub(crate) String);
+
+/// The project's root.
+pub(crate) fn root() -> PathBuf {
+    // xtask is a folder of the root.
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default()
+}
+
+/// Runs cargo with these arguments and environment variables.
+pub(crate) fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<(), Failure> {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
+    eprintln!("$ cargo {}", arguments.join(" "));
+    run(
+        Command::new(cargo).args(arguments).envs(environment.iter().copied()).current_dir(root()),
+        &format!("cargo {}", arguments.join(" ")),
+    )
+}
+
+/// Runs the `p2p-media` program, built in release, in the caller's folder.
+pub(crate) fn program(arguments: &[&str]) -> Result<(), Failure> {
+    cargo(&["build", "--release", "--package", "p2p-media-native", "--bin", "p2p-media"], &[])?;
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let binary = target.join("release").join(format!("p2p-media{}", std::env::consts::EXE_SUFFIX));
+    run(Command::new(binary).args(arguments), "p2p-media")
+}
+
+fn run(command: &mut Command, name: &str) -> Result<(), Failure> {
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(Failure(format!("{name} failed ({status})"))),
+        Err(error) => Err(Failure(format!("cannot run {name}: {error}"))),
+    }
+}
