@@ -1,0 +1,322 @@
+//! The history of one media playlist: each version of it becomes a difference, with start times and ids that stay.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use p2p_media_core::media::{ByteRange, Segment, SegmentId, StreamUpdate};
+
+use crate::MAX_SEGMENTS;
+use crate::playlist::{MediaPlaylist, MediaSegment};
+
+/// When so much of a live stream was missed, its timeline goes on without a gap: the clock of the sequence numbers is not to be trusted.
+const MAX_MISSED_SECONDS: f64 = 86_400.0;
+
+/// Seconds that a segment is taken to last when neither it nor the playlist says.
+const FALLBACK_DURATION_SECONDS: f64 = 6.0;
+
+/// What is known of one media playlist from all its versions so far.
+///
+/// Start times are seconds on a timeline of its own: the first segment ever listed begins at the offset given, each later one where the
+/// one before it ends, also across refreshes. Segments are told apart by their media sequence number.
+#[derive(Clone, Debug, Default)]
+pub struct StreamTimeline {
+    /// Segments in the playlist now, without a hole in their numbers.
+    held: VecDeque<HeldSegment>,
+    /// Number of the first of them.
+    first_sequence: u64,
+    /// Where the next segment begins.
+    end: f64,
+    /// Seconds since 1970 at position 0.
+    date_at_zero: Option<f64>,
+    /// Whether the last version was live; absent before the first.
+    live: Option<bool>,
+    /// True once ids were given by both rules, so that they may collide.
+    mixed_ids: bool,
+    /// True once a segment was listed (since the server was restarted).
+    begun: bool,
+}
+
+#[derive(Clone, Debug)]
+struct HeldSegment {
+    sharing: Sharing,
+    url: Arc<str>,
+    byte_range: Option<ByteRange>,
+    start: f64,
+    duration: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sharing {
+    /// Registered under this id.
+    As(SegmentId),
+    /// Missing at the origin (EXT-X-GAP), or never seen: not registered.
+    Absent,
+    /// Its id already means another segment: not registered for good.
+    Ambiguous,
+}
+
+impl StreamTimeline {
+    /// A timeline on which the first segment begins at `first_start` seconds.
+    pub fn starting_at(first_start: f64) -> Self {
+        Self { end: first_start, ..Self::default() }
+    }
+
+    /// Takes in a version of the playlist and tells what it changes.
+    ///
+    /// - Ids are those of P2P Media Loader: in a live playlist the media sequence number, else the index in the playlist; a segment keeps
+    ///   the id that it got first. Where a stream ends and an index already means another segment, the new one is left out.
+    /// - A segment whose URL changed (a new token) is in `added` again; if it became another resource it is in `removed` too, which comes
+    ///   first.
+    /// - Segments that are missing at the origin (EXT-X-GAP) are left out.
+    /// - A delta update (EXT-X-SKIP) keeps the segments that it skips.
+    /// - A version older than the last one (from a cache) changes nothing. When numbers go back and the segments are others, the server
+    ///   was restarted: all are replaced, and the timeline goes on at its end.
+    pub fn refresh(&mut self, playlist: &MediaPlaylist) -> StreamUpdate {
+        let mut update = StreamUpdate { live: playlist.live, ..StreamUpdate::default() };
+        match self.relation(playlist) {
+            Relation::Older => {
+                update.live = self.live.unwrap_or(playlist.live);
+                return update;
+            }
+            Relation::Restarted => self.clear(&mut update),
+            Relation::Next => {}
+        }
+        self.mixed_ids |= self.live.is_some_and(|live| live != playlist.live) && !self.held.is_empty();
+        self.live = Some(playlist.live);
+        self.drop_before(playlist.media_sequence, &mut update);
+
+        let taken = self.mixed_ids.then(|| self.held.iter().filter_map(HeldSegment::id).collect::<BTreeSet<_>>());
+        let mut registrar = Registrar { live: playlist.live, first_sequence: playlist.media_sequence, taken, update: &mut update };
+        self.bridge_to(playlist);
+        self.prepend(playlist, &mut registrar);
+        self.compare(playlist, &mut registrar);
+        self.append(playlist, &mut registrar);
+        self.take_date(playlist);
+        self.drop_before(self.next_sequence().saturating_sub(MAX_SEGMENTS as u64), &mut update);
+        update
+    }
+
+    /// Where on this timeline the first segment of another rendition of the same presentation begins: by wall clock if both have one,
+    /// else by media sequence number, which servers keep in step. `None` when nothing relates them.
+    pub fn start_of(&self, playlist: &MediaPlaylist) -> Option<f64> {
+        let first = playlist.segments.first()?;
+        if let (Some(date), Some(zero)) = (first.program_date_time, self.date_at_zero) {
+            return Some(date - zero);
+        }
+        let held_first = self.held.front()?;
+        let seconds = |segments: u64| Some(segments as f64 * typical_duration(playlist)).filter(|&seconds| seconds <= MAX_MISSED_SECONDS);
+        match first.sequence.checked_sub(self.first_sequence) {
+            None => Some(held_first.start - seconds(self.first_sequence - first.sequence)?),
+            Some(index) => match self.held.get(usize::try_from(index).ok()?) {
+                Some(held) => Some(held.start),
+                None => Some(self.end + seconds(index - self.held.len() as u64)?),
+            },
+        }
+    }
+
+    /// The id of a listed segment, absent when it is not shared, and when it begins. `None` for one that is not in the playlist now.
+    pub fn place_of(&self, sequence: u64) -> Option<(Option<SegmentId>, f64)> {
+        let index = usize::try_from(sequence.checked_sub(self.first_sequence)?).ok()?;
+        self.held.get(index).map(|held| (held.id(), held.start))
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.first_sequence + self.held.len() as u64
+    }
+
+    fn relation(&self, playlist: &MediaPlaylist) -> Relation {
+        if self.held.is_empty() || playlist.next_sequence() >= self.next_sequence() {
+            return Relation::Next;
+        }
+        let last_common = playlist.segments.last().and_then(|last| {
+            let index = last.sequence.checked_sub(self.first_sequence)?;
+            Some((last, self.held.get(usize::try_from(index).ok()?)?))
+        });
+        match last_common {
+            Some((segment, held)) if held.is_same_resource(segment) || held.url.is_empty() => Relation::Older,
+            None if playlist.segments.is_empty() => Relation::Older,
+            _ => Relation::Restarted,
+        }
+    }
+
+    fn clear(&mut self, update: &mut StreamUpdate) {
+        update.removed.extend(self.held.drain(..).filter_map(|held| held.id()));
+        self.date_at_zero = None;
+        self.begun = false;
+    }
+
+    fn drop_before(&mut self, sequence: u64, update: &mut StreamUpdate) {
+        while self.first_sequence < sequence
+            && let Some(held) = self.held.pop_front()
+        {
+            self.first_sequence += 1;
+            update.removed.extend(held.id());
+        }
+    }
+
+    /// Accounts for segments that were never seen between the last one held and the first one listed.
+    fn bridge_to(&mut self, playlist: &MediaPlaylist) {
+        let first = playlist.first_sequence();
+        let next = self.next_sequence();
+        let missed = first.saturating_sub(next);
+        if self.held.is_empty() {
+            self.first_sequence = first;
+        }
+        if missed == 0 || !self.begun {
+            return;
+        }
+        let estimate = missed as f64 * typical_duration(playlist);
+        let dated = playlist.segments.first().and_then(|segment| Some(segment.program_date_time? - self.date_at_zero? - self.end));
+        let seconds = dated.filter(|&seconds| seconds >= 0.0).unwrap_or(estimate);
+        let seconds = if seconds <= MAX_MISSED_SECONDS { seconds } else { 0.0 };
+        if !self.held.is_empty() && missed > MAX_SEGMENTS as u64 {
+            // Too many to stand in for. They were skipped, so nothing but their numbers is lost.
+            self.held.clear();
+            self.first_sequence = first;
+        }
+        if !self.held.is_empty() {
+            let url: Arc<str> = Arc::from("");
+            let duration = seconds / missed as f64;
+            for index in 0..missed {
+                let start = self.end + index as f64 * duration;
+                self.held.push_back(HeldSegment { sharing: Sharing::Absent, url: Arc::clone(&url), byte_range: None, start, duration });
+            }
+        }
+        self.end += seconds;
+    }
+
+    /// Segments before the first one held: a window that grew backwards.
+    fn prepend(&mut self, playlist: &MediaPlaylist, registrar: &mut Registrar<'_>) {
+        let Some(mut end) = self.held.front().map(|held| held.start) else { return };
+        let missing = self.first_sequence.saturating_sub(playlist.first_sequence());
+        let missing = usize::try_from(missing).unwrap_or(usize::MAX).min(playlist.segments.len());
+        // Without a seam (all of them older than what is held) they cannot be placed.
+        if missing as u64 != self.first_sequence.saturating_sub(playlist.first_sequence()) {
+            return;
+        }
+        for segment in playlist.segments[..missing].iter().rev() {
+            end -= segment.duration;
+            self.held.push_front(registrar.register(segment, end));
+            self.first_sequence -= 1;
+        }
+    }
+
+    /// Segments that are held and listed.
+    fn compare(&mut self, playlist: &MediaPlaylist, registrar: &mut Registrar<'_>) {
+        let from = playlist.first_sequence().max(self.first_sequence);
+        let listed = playlist.segments.iter().skip((from - playlist.first_sequence()) as usize);
+        let held = self.held.iter_mut().skip((from - self.first_sequence) as usize);
+        for (held, segment) in held.zip(listed) {
+            match held.sharing {
+                Sharing::As(id) if segment.gap => {
+                    registrar.update.removed.push(id);
+                    held.sharing = Sharing::Absent;
+                }
+                Sharing::As(id) if held.url != segment.url || held.byte_range != segment.byte_range => {
+                    if !held.is_same_resource(segment) {
+                        registrar.update.removed.push(id);
+                    }
+                    held.url = Arc::clone(&segment.url);
+                    held.byte_range = segment.byte_range;
+                    registrar.update.added.push(held.to_segment(id));
+                }
+                Sharing::Absent if !segment.gap => *held = registrar.register(segment, held.start),
+                _ => {}
+            }
+        }
+    }
+
+    /// Segments after the last one held.
+    fn append(&mut self, playlist: &MediaPlaylist, registrar: &mut Registrar<'_>) {
+        let known = self.next_sequence().saturating_sub(playlist.first_sequence());
+        let new = playlist.segments.get(usize::try_from(known).unwrap_or(usize::MAX)..).unwrap_or_default();
+        self.held.reserve(new.len());
+        registrar.update.added.reserve(new.len());
+        for segment in new {
+            self.held.push_back(registrar.register(segment, self.end));
+            self.end += segment.duration;
+        }
+        self.begun |= !self.held.is_empty();
+    }
+
+    fn take_date(&mut self, playlist: &MediaPlaylist) {
+        if let (Some(segment), Some(held)) = (playlist.segments.last(), self.held.back())
+            && let Some(date) = segment.program_date_time
+        {
+            self.date_at_zero = Some(date - held.start);
+        }
+    }
+}
+
+enum Relation {
+    /// Goes on from the last version, or is it once more.
+    Next,
+    /// An earlier version.
+    Older,
+    /// Numbers went back to other segments.
+    Restarted,
+}
+
+/// Gives ids to new segments and notes them in the update.
+struct Registrar<'u> {
+    live: bool,
+    first_sequence: u64,
+    /// Ids in use; absent while they cannot collide.
+    taken: Option<BTreeSet<SegmentId>>,
+    update: &'u mut StreamUpdate,
+}
+
+impl Registrar<'_> {
+    fn register(&mut self, segment: &MediaSegment, start: f64) -> HeldSegment {
+        let mut held = HeldSegment {
+            sharing: Sharing::Absent,
+            url: Arc::clone(&segment.url),
+            byte_range: segment.byte_range,
+            start,
+            duration: segment.duration,
+        };
+        if segment.gap {
+            return held;
+        }
+        let number = if self.live { segment.sequence } else { segment.sequence.saturating_sub(self.first_sequence) };
+        let id = SegmentId(i64::try_from(number).unwrap_or(i64::MAX));
+        let is_free = self.taken.as_mut().is_none_or(|taken| taken.insert(id));
+        held.sharing = if is_free { Sharing::As(id) } else { Sharing::Ambiguous };
+        if is_free {
+            self.update.added.push(held.to_segment(id));
+        }
+        held
+    }
+}
+
+impl HeldSegment {
+    const fn id(&self) -> Option<SegmentId> {
+        match self.sharing {
+            Sharing::As(id) => Some(id),
+            Sharing::Absent | Sharing::Ambiguous => None,
+        }
+    }
+
+    fn to_segment(&self, id: SegmentId) -> Segment {
+        Segment { id, url: Arc::clone(&self.url), byte_range: self.byte_range, start: self.start, duration: self.duration }
+    }
+
+    /// The same file name counts as the same resource: hosts, paths and queries change with servers and tokens.
+    fn is_same_resource(&self, segment: &MediaSegment) -> bool {
+        self.byte_range == segment.byte_range && file_name(&self.url) == file_name(&segment.url)
+    }
+}
+
+fn file_name(url: &str) -> &str {
+    let path = url.split('?').next().unwrap_or(url);
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn typical_duration(playlist: &MediaPlaylist) -> f64 {
+    let listed = playlist.segments.last().map(|last| (last.start + last.duration) / playlist.segments.len() as f64);
+    listed.filter(|&seconds| seconds > 0.0).or(playlist.target_duration).unwrap_or(FALLBACK_DURATION_SECONDS)
+}
+
+#[cfg(test)]
+#[path = "timeline_tests.rs"]
+mod tests;
