@@ -164,7 +164,7 @@ impl Engine {
         self.stop_source(key);
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         let wait = FIRST_RETRY_WAIT_S * 4_f64.powi(download.http_failures.min(6) as i32);
-        download.http_failures += 1;
+        download.http_failures = download.http_failures.saturating_add(1);
         // What the origin refuses it will refuse again; a plain player would be told so at once.
         if let RequestError::HttpStatus(status @ 400..=499) = error
             && status != 408

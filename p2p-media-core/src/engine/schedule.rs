@@ -164,7 +164,8 @@ impl Engine {
         let rate = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).and_then(|transfer| transfer.rate(self.now));
         let arrival_s = download.remaining().zip(rate).map(|(bytes, rate)| bytes as f64 / rate.max(1.0));
         let in_time = arrival_s.is_some_and(|arrival_s| arrival_s < need_s * 0.5);
-        if in_time || !self.origin_may_be_asked(key, stream_options, true) {
+        // An origin that has just failed is no rescue; a peer that sends nothing has its own timeout.
+        if in_time || download.http_failures > 0 || !self.origin_may_be_asked(key, stream_options, true) {
             return self.now.offset_secs(LATE_TRANSFER_CHECK_S);
         }
         self.abort_source(key);
