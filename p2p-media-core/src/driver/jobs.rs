@@ -74,25 +74,25 @@ pub(super) enum Done<B: Backend> {
     ReaderDropped(PlayerRequestId),
 }
 
-/// Does one job.
+/// Does one job. Rare jobs are boxed: connecting to a tracker alone would make every message's future ten kilobytes long.
 pub(super) async fn perform<B: Backend, V: SegmentValidator>(backend: &B, validator: &V, job: Job<B>) -> Done<B> {
     match job {
-        Job::Fetch(id, request) => Done::Fetched(id, backend.http().fetch(request).await),
+        Job::Fetch(id, request) => Done::Fetched(id, Box::pin(backend.http().fetch(request)).await),
         Job::ReadBody(id, mut body) => {
             let chunk = body.chunk().await;
             Done::ReadBody(id, body, chunk)
         }
 
-        Job::ConnectTracker(id, url) => Done::TrackerConnected(id, backend.tracker().connect(url).await),
+        Job::ConnectTracker(id, url) => Done::TrackerConnected(id, Box::pin(backend.tracker().connect(url)).await),
         Job::ReceiveFromTracker(id, websocket) => {
             let received = websocket.receive().await;
             Done::TrackerReceived(id, websocket, received)
         }
         Job::SendToTracker(id, websocket, text) => Done::TrackerSent(id, websocket.send(text).await),
 
-        Job::Offer(id, label) => Done::Offered(id, backend.peers().offer(label).await),
-        Job::Answer(id, offer) => Done::Answered(id, backend.peers().answer(offer).await),
-        Job::OpenChannel(id, connection, answer) => Done::ChannelOpened(id, open_channel::<B>(connection, answer).await),
+        Job::Offer(id, label) => Done::Offered(id, Box::pin(backend.peers().offer(label)).await),
+        Job::Answer(id, offer) => Done::Answered(id, Box::pin(backend.peers().answer(offer)).await),
+        Job::OpenChannel(id, connection, answer) => Done::ChannelOpened(id, Box::pin(open_channel::<B>(connection, answer)).await),
         Job::ReceiveFromPeer(id, channel) => {
             let received = channel.receive().await;
             Done::PeerReceived(id, channel, received)
@@ -102,14 +102,14 @@ pub(super) async fn perform<B: Backend, V: SegmentValidator>(backend: &B, valida
             Done::PeerSent(id, len, channel.send(message).await)
         }
 
-        Job::Store(key, bytes) => Done::Stored(key, backend.storage().store(key, bytes).await),
-        Job::Load(key, id) => Done::Loaded(key, id, backend.storage().load(key).await),
+        Job::Store(key, bytes) => Done::Stored(key, Box::pin(backend.storage().store(key, bytes)).await),
+        Job::Load(key, id) => Done::Loaded(key, id, Box::pin(backend.storage().load(key)).await),
         Job::Forget(key) => {
-            backend.storage().forget(key).await;
+            Box::pin(backend.storage().forget(key)).await;
             Done::Forgotten(key)
         }
 
-        Job::Validate(id, segment) => Done::Validated(id, validator.validate(segment).await),
+        Job::Validate(id, segment) => Done::Validated(id, Box::pin(validator.validate(segment)).await),
         Job::WatchReader(id, reader_dropped) => {
             // It carries no value: the drop of its other end is the message.
             let _ = reader_dropped.await;
