@@ -93,8 +93,10 @@ mod tests {
     use p2p_media_core::backend::{
         Clock, DataChannel, HttpBody, HttpFetcher, HttpRequest, PeerConnection, PeerTransport, SegmentStorage, Tracker, TrackerConnection,
     };
+    use p2p_media_core::driver::drive;
     use p2p_media_core::media::SegmentKey;
     use p2p_media_core::segment_bytes::SegmentBytes;
+    use p2p_media_core::session::DriverInput;
     use p2p_media_core::timestamp::Timestamp;
 
     use super::*;
@@ -104,7 +106,7 @@ mod tests {
     }
 
     /// Every future of every trait, as `drive()` awaits them. That it compiles is the test.
-    async fn every_future<B>(backend: Arc<NativeBackend>, key: SegmentKey, request: HttpRequest) {
+    async fn every_future(backend: Arc<NativeBackend>, key: SegmentKey, request: HttpRequest) {
         send(backend.clock().sleep_until(Timestamp::ZERO)).await;
         if let Ok((_, mut body)) = send(backend.http().fetch(request)).await {
             let _ = send(body.chunk()).await;
@@ -131,7 +133,8 @@ mod tests {
         shared::<crate::peer_transport::WebRtcConnection>();
         shared::<crate::peer_transport::WebRtcChannel>();
         shared::<crate::tracker_socket::WebSocketConnection>();
-        let _ = |backend, key, request| send(every_future::<NativeBackend>(backend, key, request));
+        let _ = |backend, key, request| send(every_future(backend, key, request));
+        let _ = |backend: NativeBackend, input: DriverInput| send(drive(backend, input));
     }
 
     #[test]

@@ -44,7 +44,7 @@ impl PeerTransport for WebRtcTransport {
         let ice_servers = Arc::clone(&self.ice_servers);
         in_own_task(async move {
             // Whether the answer will hold mDNS names is not known yet.
-            let (link, _) = Link::open(&ice_servers, MulticastDnsMode::QueryOnly).await?;
+            let (link, _) = Link::open(ice_servers, MulticastDnsMode::QueryOnly).await?;
             let channel = link.connection().create_data_channel(&label, None).await.map_err(transport_error)?;
             let offer = link.connection().create_offer(None).await.map_err(transport_error)?;
             let sdp = link.gather(offer).await?;
@@ -58,9 +58,9 @@ impl PeerTransport for WebRtcTransport {
         in_own_task(async move {
             let offer = remote_sdp::limited(&offer_sdp)?;
             let mdns = if offer.has_mdns_names { MulticastDnsMode::QueryOnly } else { MulticastDnsMode::Disabled };
-            let (link, incoming) = Link::open(&ice_servers, mdns).await?;
+            let (link, incoming) = Link::open(ice_servers, mdns).await?;
             let offer = RTCSessionDescription::offer(offer.sdp).map_err(transport_error)?;
-            link.connection().set_remote_description(offer).await.map_err(transport_error)?;
+            link.set_remote(offer).await?;
             let answer = link.connection().create_answer(None).await.map_err(transport_error)?;
             let sdp = link.gather(answer).await?;
             Ok((WebRtcConnection::new(link, PendingChannel::Theirs(incoming)), sdp))

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 when it did what was asked, 1 when something outside failed (an origin, a file, a port), 2 when the command line is wrong.
 
+pub mod bench_transport;
 pub mod inspect;
 pub mod serve;
 pub mod shared_options;

@@ -25,6 +25,7 @@ impl WebRtcChannel {
 
 impl DataChannel for WebRtcChannel {
     async fn send(&self, message: Bytes) -> Result<(), PeerTransportError> {
+        self.link.check()?;
         // The stack wants a buffer of its own: nothing is copied when the message is the only owner of its bytes.
         let message = BytesMut::from(message);
         tokio::select! {

@@ -32,25 +32,43 @@ pub(super) enum PendingChannel {
 /// Owns the stack's connection and closes it when dropped: the other side is told, and the socket is freed.
 pub(super) struct Link {
     connection: Arc<dyn Stack>,
+    report: ProgressReport,
     progress: watch::Receiver<Progress>,
     runtime: tokio::runtime::Handle,
 }
 
 impl Link {
     /// A fresh connection, and the first channel that the other side will open on it.
+    ///
+    /// Made in a task of its own that runs to its end: a connection of the stack that is dropped half made would keep its sockets.
     pub(super) async fn open(
-        ice_servers: &[RTCIceServer],
+        ice_servers: Arc<[RTCIceServer]>,
         mdns: MulticastDnsMode,
     ) -> Result<(Arc<Self>, oneshot::Receiver<Arc<dyn DataChannel>>), PeerTransportError> {
-        let report = ProgressReport::default();
-        let (events, incoming) = ConnectionEvents::new(report.clone());
-        let progress = report.subscribe();
-        let connection = connection_settings::build(ice_servers, mdns, Arc::new(events), report).await.map_err(transport_error)?;
-        Ok((Arc::new(Self { connection, progress, runtime: tokio::runtime::Handle::current() }), incoming))
+        let opened = tokio::spawn(async move {
+            let report = ProgressReport::default();
+            let (events, incoming) = ConnectionEvents::new(report.clone());
+            let progress = report.subscribe();
+            let connection =
+                connection_settings::build(&ice_servers, mdns, Arc::new(events), report.clone()).await.map_err(transport_error)?;
+            Ok((Arc::new(Self { connection, report, progress, runtime: tokio::runtime::Handle::current() }), incoming))
+        });
+        opened.await.unwrap_or_else(|error| Err(PeerTransportError(format!("the connection's task ended: {error}"))))
     }
 
     pub(super) fn connection(&self) -> &dyn Stack {
         &*self.connection
+    }
+
+    /// Takes the other side's description; from now on the connection opens if this is the second one.
+    pub(super) async fn set_remote(&self, description: RTCSessionDescription) -> Result<(), PeerTransportError> {
+        self.report.set_opening(true);
+        self.connection.set_remote_description(description).await.map_err(transport_error)
+    }
+
+    /// An error when the connection is of no use any more; the stack itself takes messages for a peer that is gone.
+    pub(super) fn check(&self) -> Result<(), PeerTransportError> {
+        self.progress.borrow().ended.map_or(Ok(()), |reason| Err(PeerTransportError(reason.to_owned())))
     }
 
     /// Resolves when the connection is of no use any more.
@@ -95,7 +113,10 @@ impl WebRtcConnection {
         };
         loop {
             match channel.poll().await {
-                Some(DataChannelEvent::OnOpen) => return Ok(WebRtcChannel::new(channel, Arc::clone(&self.link))),
+                Some(DataChannelEvent::OnOpen) => {
+                    self.link.report.set_opening(false);
+                    return Ok(WebRtcChannel::new(channel, Arc::clone(&self.link)));
+                }
                 Some(DataChannelEvent::OnClose) | None => return Err(closed()),
                 Some(_) => {}
             }
@@ -111,7 +132,7 @@ impl PeerConnection for WebRtcConnection {
         in_own_task(async move {
             let answer = remote_sdp::limited(&answer_sdp)?;
             let answer = RTCSessionDescription::answer(answer.sdp).map_err(transport_error)?;
-            link.connection().set_remote_description(answer).await.map_err(transport_error)
+            link.set_remote(answer).await
         })
         .await
     }

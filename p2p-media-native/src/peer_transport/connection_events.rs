@@ -12,6 +12,8 @@ use webrtc::peer_connection::{PeerConnectionEventHandler, RTCIceGatheringState, 
 pub(super) struct Progress {
     /// All local candidates are known.
     pub(super) gathered: bool,
+    /// Both descriptions are there, and the data channel is not open yet.
+    pub(super) opening: bool,
     /// Why it is of no use any more.
     pub(super) ended: Option<&'static str>,
 }
@@ -31,6 +33,16 @@ impl ProgressReport {
             progress.ended.get_or_insert(reason);
             first
         });
+    }
+
+    /// Both descriptions are there, or the data channel is open.
+    pub(super) fn set_opening(&self, opening: bool) {
+        self.0.send_modify(|progress| progress.opening = opening);
+    }
+
+    pub(super) fn is_opening(&self) -> bool {
+        let progress = self.0.borrow();
+        progress.opening && progress.ended.is_none()
     }
 
     fn gathered(&self) {

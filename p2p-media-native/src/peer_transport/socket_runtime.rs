@@ -1,4 +1,5 @@
-//! The stack's view of tokio, with three things of our own: large socket buffers, a limit on name lookups, and notice of the stack's end.
+//! The stack's view of tokio, with a few things of our own: large socket buffers, short waits while a
+//! connection opens, a limit on name lookups, and notice of the stack's end.
 
 use std::future::Future;
 use std::io;
@@ -19,6 +20,10 @@ const SOCKET_BUFFER_BYTES: usize = 4 << 20;
 /// Longest wait for the address of a STUN or TURN server. The stack does nothing else meanwhile, and the candidates of this machine must
 /// still make it into the description.
 const LOOKUP_LIMIT: Duration = Duration::from_secs(2);
+
+/// Longest sleep of the stack while a connection opens. What it makes of an event, such as the first packets of DTLS and of SCTP, it sends
+/// after its next wait, which would be 50 to 200 ms each: with this a connection opens in 30 ms instead of 450.
+const OPENING_SLEEP: Duration = Duration::from_millis(10);
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
@@ -83,7 +88,7 @@ impl Runtime for SocketRuntime {
     }
 
     fn sleep(&self, duration: Duration) -> Boxed<'static, ()> {
-        self.tokio.sleep(duration)
+        self.tokio.sleep(if self.report.is_opening() { duration.min(OPENING_SLEEP) } else { duration })
     }
 
     fn interval(&self, period: Duration) -> Box<dyn AsyncInterval> {

@@ -93,6 +93,24 @@ async fn a_peer_that_leaves_is_noticed_at_once() {
     assert!(tokio::time::timeout(Duration::from_secs(2), other.send(message(1))).await.expect("at once").is_err());
 }
 
+#[test]
+fn a_peer_that_dies_without_a_word_is_noticed() {
+    let here = tokio::runtime::Runtime::new().unwrap();
+    let there = tokio::runtime::Runtime::new().unwrap();
+    let transport = transport();
+    let (offerer, offer) = there.block_on(transport.offer("label".to_owned())).unwrap();
+    let (answerer, answer) = here.block_on(transport.answer(offer)).unwrap();
+    there.block_on(offerer.accept_answer(answer)).unwrap();
+    let remote = there.block_on(offerer.channel()).unwrap();
+    let local = here.block_on(answerer.channel()).unwrap();
+    // Every task of the other peer is gone from one moment to the next, as with a killed process.
+    there.shutdown_background();
+    let end = here.block_on(within(local.receive()));
+    assert!(end.is_err(), "{end:?}");
+    assert!(here.block_on(within(local.send(message(1)))).is_err());
+    drop((remote, offerer));
+}
+
 #[tokio::test]
 async fn descriptions_that_are_none_are_errors() {
     assert!(within(transport().answer("nonsense".to_owned())).await.is_err());
