@@ -1,0 +1,264 @@
+//! What the served folder holds: its manifests, which files are init segments, and which playlists belong together.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    io::Read,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use percent_encoding::percent_decode_str;
+use url::Url;
+
+use super::{
+    OriginError,
+    live::{LivePlaylist, Production},
+    playlist::{MalformedPlaylist, VodPlaylist, attribute},
+};
+
+/// Files looked at, and how deep.
+const MAX_FILES: usize = 200_000;
+const MAX_DEPTH: usize = 16;
+/// Size of a playlist that is read.
+const MAX_PLAYLIST_BYTES: u64 = 16 * 1024 * 1024;
+/// Segments that a live playlist lists.
+const MAX_LISTED_SEGMENTS: u64 = 100_000;
+/// Fewer target durations than this in a live playlist break players (RFC 8216, section 6.2.2).
+const MIN_WINDOW_TARGET_DURATIONS: u32 = 3;
+
+/// The manifests of a folder, by path below it.
+#[derive(Debug, Default)]
+pub(super) struct Catalogue {
+    /// Every HLS playlist and DASH manifest: those that a player opens first, then media playlists.
+    pub(super) manifests: Vec<String>,
+    /// Files named by EXT-X-MAP and by no media playlist as a segment.
+    pub(super) init_segments: HashSet<String>,
+    media_playlists: BTreeMap<String, String>,
+    /// Media playlists named by one multivariant playlist.
+    presentations: Vec<BTreeSet<String>>,
+}
+
+/// The media playlists of a folder as live ones.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) playlists: BTreeMap<String, LivePlaylist>,
+    pub(super) production: Production,
+    /// Long enough for every playlist.
+    pub(super) window: Duration,
+}
+
+impl Catalogue {
+    /// Reads the folder. Blocks.
+    pub(super) fn scan(dir: &Path) -> Result<Self, OriginError> {
+        let mut files = Vec::new();
+        let mut folders = vec![(dir.to_path_buf(), String::new(), 0)];
+        let mut looked_at = 0;
+        'folders: while let Some((folder, prefix, depth)) = folders.pop() {
+            let unreadable = |source| OriginError::UnreadableFolder { dir: folder.clone(), source };
+            for entry in std::fs::read_dir(&folder).map_err(unreadable)? {
+                let entry = entry.map_err(unreadable)?;
+                looked_at += 1;
+                let Some(name) = entry.file_name().to_str().filter(|name| !name.starts_with('.')).map(str::to_owned) else { continue };
+                let kind = entry.file_type().map_err(unreadable)?;
+                if looked_at > MAX_FILES {
+                    tracing::warn!("the folder has more than {MAX_FILES} files: some manifests may be overlooked");
+                    break 'folders;
+                } else if kind.is_dir() && depth < MAX_DEPTH {
+                    folders.push((entry.path(), format!("{prefix}{name}/"), depth + 1));
+                } else if !kind.is_dir() && is_manifest(&name) {
+                    files.push((format!("{prefix}{name}"), entry.path()));
+                }
+            }
+        }
+        files.sort();
+        Ok(Self::of(files))
+    }
+
+    fn of(files: Vec<(String, PathBuf)>) -> Self {
+        let mut catalogue = Self::default();
+        let mut segments = HashSet::new();
+        for (path, file) in files {
+            let text = match read_text(&file) {
+                Ok(text) => text,
+                Err(error) => {
+                    tracing::warn!(%path, %error, "this manifest cannot be read");
+                    continue;
+                }
+            };
+            if path.ends_with(".mpd") {
+                catalogue.manifests.push(path);
+            } else if text.contains("\n#EXT-X-STREAM-INF") {
+                let renditions =
+                    plain_uris(&text).chain(tag_uris(&text, "#EXT-X-MEDIA:")).chain(tag_uris(&text, "#EXT-X-I-FRAME-STREAM-INF:"));
+                catalogue.join(renditions.filter_map(|uri| resolve(&path, uri)).collect());
+                catalogue.manifests.push(path);
+            } else {
+                catalogue.init_segments.extend(tag_uris(&text, "#EXT-X-MAP:").filter_map(|uri| resolve(&path, uri)));
+                segments.extend(plain_uris(&text).filter_map(|uri| resolve(&path, uri)));
+                catalogue.media_playlists.insert(path, text);
+            }
+        }
+        catalogue.init_segments.retain(|path| !segments.contains(path));
+        catalogue.manifests.extend(catalogue.media_playlists.keys().cloned());
+        catalogue
+    }
+
+    /// Merges the presentations that share a rendition with this one.
+    fn join(&mut self, mut presentation: BTreeSet<String>) {
+        self.presentations.retain(|other| {
+            let apart = other.is_disjoint(&presentation);
+            if !apart {
+                presentation.extend(other.iter().cloned());
+            }
+            apart
+        });
+        self.presentations.push(presentation);
+    }
+
+    /// Turns every media playlist into a live one. All renditions of a presentation loop together: when the longest ends.
+    pub(super) fn replay(&self, dir: &Path, window: Duration) -> Result<Replay, OriginError> {
+        let mut parsed = BTreeMap::new();
+        for (path, text) in &self.media_playlists {
+            let malformed = |error: MalformedPlaylist| OriginError::MalformedPlaylist { path: dir.join(path), reason: error.to_string() };
+            parsed.insert(path.as_str(), VodPlaylist::parse(text).map_err(malformed)?);
+        }
+        if parsed.is_empty() {
+            return Err(OriginError::NothingToReplay { dir: dir.to_path_buf() });
+        }
+        let length_us = |path: &str| parsed.get(path).map_or(0, VodPlaylist::length_us);
+        let loop_us: BTreeMap<&str, u64> = self
+            .presentations
+            .iter()
+            .flat_map(|paths| {
+                let longest = paths.iter().map(|path| length_us(path)).max().unwrap_or(0);
+                paths.iter().map(move |path| (path.as_str(), longest))
+            })
+            .collect();
+        let mut replay = Replay { playlists: BTreeMap::new(), production: Production::default(), window };
+        for (path, vod) in parsed {
+            let segments = vod.segments.len() as u64;
+            let playlist = LivePlaylist::new(vod, loop_us.get(path).copied().unwrap_or(0));
+            replay.window = replay.window.max(playlist.target_duration() * MIN_WINDOW_TARGET_DURATIONS);
+            if segments.saturating_mul(playlist.passes_in(replay.window)) > MAX_LISTED_SEGMENTS {
+                let reason = format!("too short for a window of {} s", replay.window.as_secs());
+                return Err(OriginError::MalformedPlaylist { path: dir.join(path), reason });
+            }
+            replay.production.add(&playlist, |uri| resolve(path, uri));
+            replay.playlists.insert(path.into(), playlist);
+        }
+        Ok(replay)
+    }
+}
+
+/// The path below the folder that the path of a URL names; `None` when it leads outside, or to a hidden file.
+pub(super) fn path_in_folder(url_path: &str) -> Option<String> {
+    let mut path = String::new();
+    for part in url_path.split('/').filter(|part| !part.is_empty()) {
+        let part = percent_decode_str(part).decode_utf8().ok()?;
+        if part.starts_with('.') || part.contains(['/', '\\', '\0']) {
+            return None;
+        }
+        if !path.is_empty() {
+            path.push('/');
+        }
+        path.push_str(&part);
+    }
+    Some(path)
+}
+
+fn is_manifest(name: &str) -> bool {
+    [".m3u8", ".m3u", ".mpd"].iter().any(|extension| name.ends_with(extension))
+}
+
+fn read_text(file: &Path) -> std::io::Result<String> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(file)?.take(MAX_PLAYLIST_BYTES).read_to_end(&mut bytes)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+fn tag_uris<'a>(text: &'a str, tag: &'a str) -> impl Iterator<Item = &'a str> {
+    text.lines().filter(move |line| line.starts_with(tag)).filter_map(|line| attribute(line, "URI"))
+}
+
+fn plain_uris(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+/// The path below the folder of a URI found in the playlist at `path`; `None` when it belongs to another origin.
+fn resolve(path: &str, uri: &str) -> Option<String> {
+    let mut base = Url::parse("http://folder.invalid/").ok()?;
+    base.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
+    let url = base.join(uri).ok()?;
+    (url.origin() == base.origin()).then(|| path_in_folder(url.path()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let file = dir.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, text).unwrap();
+        }
+        dir
+    }
+
+    #[test]
+    fn paths_stay_in_the_folder() {
+        assert_eq!(path_in_folder("/a//b%20c/d.ts").as_deref(), Some("a/b c/d.ts"));
+        assert_eq!(path_in_folder("/").as_deref(), Some(""));
+        for outside in ["/../x", "/a/%2e%2e/x", "/a/..%2fx", "/.git/config", "/a/%2Fetc", "/a%5cb", "/a%00", "/%ff"] {
+            assert_eq!(path_in_folder(outside), None, "{outside}");
+        }
+        assert_eq!(resolve("a/v.m3u8", "../b%20c/1.ts?x=y#z").as_deref(), Some("b c/1.ts"));
+        assert_eq!(resolve("a/100%25.m3u8", "1.ts").as_deref(), Some("a/1.ts"));
+        assert_eq!(resolve("v.m3u8", "https://cdn.example/1.ts"), None);
+    }
+
+    #[test]
+    fn finds_manifests_and_init_segments() {
+        let dir = folder(&[
+            ("show/master.m3u8", "#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,URI=\"a.m3u8\"\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv/v.m3u8\n"),
+            ("show/a.m3u8", "#EXTM3U\n#EXT-X-MAP:URI=\"head.mp4\"\n#EXTINF:1,\na.mp4\n"),
+            ("show/v/v.m3u8", "#EXTM3U\n#EXT-X-MAP:URI=\"one.mp4\",BYTERANGE=\"9@0\"\n#EXTINF:1,\n#EXT-X-BYTERANGE:9@9\none.mp4\n"),
+            ("show/dash.mpd", "<MPD/>"),
+            (".hidden/x.m3u8", "#EXTM3U\n"),
+        ]);
+        let catalogue = Catalogue::scan(dir.path()).unwrap();
+        assert_eq!(catalogue.manifests, ["show/dash.mpd", "show/master.m3u8", "show/a.m3u8", "show/v/v.m3u8"]);
+        assert_eq!(catalogue.init_segments, HashSet::from(["show/head.mp4".to_owned()]));
+        assert_eq!(catalogue.presentations, [BTreeSet::from(["show/a.m3u8".to_owned(), "show/v/v.m3u8".to_owned()])]);
+    }
+
+    #[test]
+    fn renditions_loop_together() {
+        let dir = folder(&[
+            ("one.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nb.m3u8\n"),
+            ("two.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nc.m3u8\n"),
+            ("a.m3u8", "#EXTM3U\n#EXTINF:4,\na.ts\n"),
+            ("b.m3u8", "#EXTM3U\n#EXTINF:5,\nb.ts\n"),
+            ("c.m3u8", "#EXTM3U\n#EXTINF:6,\nc.ts\n"),
+            ("alone.m3u8", "#EXTM3U\n#EXTINF:7,\nd.ts\n"),
+        ]);
+        let replay = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap();
+        let loops: Vec<_> = replay.playlists.iter().map(|(path, playlist)| (path.as_str(), playlist.loop_us / 1_000_000)).collect();
+        assert_eq!(loops, [("a.m3u8", 6), ("alone.m3u8", 7), ("b.m3u8", 6), ("c.m3u8", 6)]);
+        assert_eq!(replay.window, Duration::from_secs(21), "three target durations of the longest");
+    }
+
+    #[test]
+    fn a_replay_needs_sound_playlists() {
+        let dir = folder(&[("a/v.m3u8", "#EXTM3U\n#EXTINF:x,\na.ts\n")]);
+        let error = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap_err();
+        assert!(error.to_string().ends_with("a/v.m3u8: line 2: EXTINF has no usable duration"), "{error}");
+        let dir = folder(&[("v.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:0.00001,\na.ts\n")]);
+        let error = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap_err();
+        assert!(error.to_string().ends_with("v.m3u8: too short for a window of 12 s"), "{error}");
+        let dir = folder(&[("x.mpd", "<MPD/>")]);
+        let error = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap_err();
+        assert!(matches!(error, OriginError::NothingToReplay { .. }));
+    }
+}
