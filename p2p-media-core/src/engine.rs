@@ -140,7 +140,7 @@ impl Engine {
             Input::StreamAdded(stream) => self.stream_added(stream),
             Input::StreamUpdated(key, update) => self.stream_updated(key, update),
             Input::StreamRemoved(key) => self.stream_removed(key),
-            Input::ConfigChanged(change) => self.config_changed(change),
+            Input::ConfigChanged(change) => self.config_changed(*change),
             Input::Shutdown => self.shut_down(),
 
             Input::HttpHead(id, head) => self.http_head(id, head),

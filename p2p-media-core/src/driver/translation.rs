@@ -98,7 +98,7 @@ impl<B: Backend> Translation<B> {
                 self.readers.insert(request, reader);
                 Input::SegmentRequested { request, segment }
             }
-            Command::ChangeConfig(config) => Input::ConfigChanged(*config),
+            Command::ChangeConfig(config) => Input::ConfigChanged(config),
             Command::TakeStats(_) | Command::Shutdown(_) => return None,
         })
     }

@@ -52,7 +52,7 @@ pub enum Input {
     /// A stream is gone, with everything that belongs to it.
     StreamRemoved(StreamKey),
     /// Options changed while running.
-    ConfigChanged(DynamicConfig),
+    ConfigChanged(Box<DynamicConfig>),
     /// Leave all swarms and stop.
     Shutdown,
 
