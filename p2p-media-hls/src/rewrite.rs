@@ -114,15 +114,14 @@ impl<'t, F: FnMut(&UriReference<'_>) -> Option<String>> Rewriter<'t, '_, F> {
         let value_start = line.span.start + (text.len() - value.len());
         for attribute in Attributes::of(value) {
             let Some(kind) = kind_of(name, attribute.name) else { continue };
-            if attribute.value.is_empty() {
+            if attribute.value.is_empty() || attribute.value.contains('"') {
                 continue;
             }
             if let Some(replacement) = self.ask(kind, attribute.value, line.number) {
                 let span = value_start + attribute.span.start..value_start + attribute.span.end;
-                let encoded = encode(&replacement, "\r\n\"");
-                // Without quotes a comma would end the value.
-                let quoted = if attribute.quoted { encoded } else { format!("\"{encoded}\"") };
-                self.replace(span, &quoted);
+                // Quotes are neither added nor taken away, so that the other attributes of a flawed list mean what they meant.
+                let forbidden = if attribute.quoted { "\r\n\"" } else { "\r\n\", \t" };
+                self.replace(span, &encode(&replacement, forbidden));
             }
         }
     }
@@ -247,7 +246,7 @@ mod tests {
             count += 1;
             matches!(uri.kind, UriKind::Rendition | UriKind::Variant | UriKind::Key).then(|| format!("/r{count}"))
         });
-        let expected = ALL_TAGS.replace("{$p}/a.m3u8", "/r4").replace("v.m3u8\t", "/r6\t").replace("URI=key.bin", "URI=\"/r7\"");
+        let expected = ALL_TAGS.replace("{$p}/a.m3u8", "/r4").replace("v.m3u8\t", "/r6\t").replace("URI=key.bin", "URI=/r7");
         assert_eq!(rewritten, expected);
     }
 
