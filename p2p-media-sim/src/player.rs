@@ -1,0 +1,343 @@
+//! A simple player: asks for one segment after another on each of its tracks, keeps a buffer, plays it, and stalls when it is empty.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use p2p_media_core::engine::input::{Input, PlayerRequestId};
+use p2p_media_core::media::{Playhead, SegmentId, SegmentKey, StreamKey};
+use p2p_media_core::timestamp::Timestamp;
+
+use crate::content::Presentation;
+
+/// Seconds until a segment that failed is asked for again, as players do.
+const RETRY_S: f64 = 1.0;
+/// Failures in a row after which a segment is left out.
+const MOST_FAILURES: u32 = 4;
+/// Nearer than this to the end of the buffer is at its end: rounding.
+const END_S: f64 = 1e-4;
+
+/// How a player behaves.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct PlayerOptions {
+    /// Seconds of media that it keeps ahead.
+    pub buffer_goal_s: f64,
+    /// Where it begins: seconds from the start of a VOD stream, or behind the newest segment's end of a live one.
+    pub start_s: f64,
+}
+
+/// What the player saw.
+#[derive(Clone, Debug, Default)]
+pub struct Playback {
+    /// Milliseconds from joining to the first picture.
+    pub startup_ms: Option<f64>,
+    /// Interruptions, those after a seek not counted.
+    pub stalls: u32,
+    /// Milliseconds that they lasted.
+    pub stall_ms: f64,
+    /// Milliseconds from each seek to the next picture.
+    pub seek_ms: Vec<f64>,
+    /// Segments received.
+    pub segments: u64,
+    /// Bytes received.
+    pub delivered_bytes: u64,
+    /// Pieces, sizes and ends that were not as at the origin.
+    pub wrong_deliveries: u64,
+    /// Requests that failed.
+    pub failed_requests: u64,
+    /// Segments left out after too many failures.
+    pub skipped_segments: u64,
+    /// Times that a live player found what it wanted gone and jumped ahead.
+    pub resyncs: u32,
+    /// Where it stands.
+    pub position_s: f64,
+    /// It has played to the end.
+    pub has_ended: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Player {
+    options: PlayerOptions,
+    tracks: Vec<Track>,
+    state: State,
+    position_s: f64,
+    /// The time at which it stood there.
+    position_at: Timestamp,
+    requests: BTreeMap<PlayerRequestId, Wanted>,
+    next_request: u64,
+    /// First and last segment of each stream's playlist as last read.
+    playlists: BTreeMap<StreamKey, (i64, i64)>,
+    pub(crate) playback: Playback,
+}
+
+#[derive(Debug)]
+struct Track {
+    stream: StreamKey,
+    next: SegmentId,
+    pending: Option<PlayerRequestId>,
+    buffered_until_s: f64,
+    failures: u32,
+    retry_at: Timestamp,
+}
+
+#[derive(Debug)]
+struct Wanted {
+    key: SegmentKey,
+    expected: Bytes,
+    received: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing played yet.
+    Starting(Timestamp),
+    Playing,
+    Stalled(Timestamp),
+    /// Waiting for media after a seek.
+    Seeking(Timestamp),
+    Paused,
+    Ended,
+}
+
+impl Player {
+    pub(crate) fn new(options: PlayerOptions, streams: &[StreamKey], joined_at: Timestamp) -> Self {
+        let track = |stream: &StreamKey| Track {
+            stream: *stream,
+            next: SegmentId(0),
+            pending: None,
+            buffered_until_s: 0.0,
+            failures: 0,
+            retry_at: Timestamp::ZERO,
+        };
+        Self {
+            options,
+            tracks: streams.iter().map(track).collect(),
+            state: State::Starting(joined_at),
+            position_s: 0.0,
+            position_at: joined_at,
+            requests: BTreeMap::new(),
+            next_request: 0,
+            playlists: BTreeMap::new(),
+            playback: Playback::default(),
+        }
+    }
+
+    /// A playlist was read: the first one tells where to begin.
+    pub(crate) fn read_playlist(&mut self, presentation: &Presentation, stream: StreamKey, playlist: (i64, i64)) {
+        let is_first = self.playlists.is_empty();
+        self.playlists.insert(stream, playlist);
+        if is_first {
+            let model = presentation.stream(stream);
+            self.position_s = if model.is_vod() { self.options.start_s } else { self.live_start_s(presentation, stream, playlist) };
+            self.flush(presentation);
+        }
+    }
+
+    fn live_start_s(&self, presentation: &Presentation, stream: StreamKey, playlist: (i64, i64)) -> f64 {
+        ((playlist.1 + 1) as f64 * presentation.stream(stream).segment_s - self.options.start_s).max(0.0)
+    }
+
+    /// Drops the buffer and goes on at the position.
+    fn flush(&mut self, presentation: &Presentation) -> Vec<Input> {
+        let cancelled = std::mem::take(&mut self.requests);
+        for track in &mut self.tracks {
+            let segment_s = presentation.stream(track.stream).segment_s;
+            track.next = SegmentId((self.position_s / segment_s + END_S).floor() as i64);
+            track.buffered_until_s = track.next.0 as f64 * segment_s;
+            track.pending = None;
+            track.failures = 0;
+        }
+        cancelled.into_keys().map(Input::RequestCancelled).collect()
+    }
+
+    pub(crate) fn playhead(&self) -> Playhead {
+        let rate = if matches!(self.state, State::Paused | State::Ended) { 0.0 } else { 1.0 };
+        Playhead { position: self.position_s, rate }
+    }
+
+    fn buffered_until_s(&self) -> f64 {
+        self.tracks.iter().map(|track| track.buffered_until_s).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Carries playback on to `now` and asks for what is wanted next; gives the inputs for the engine and the time to come back.
+    pub(crate) fn step(&mut self, now: Timestamp, presentation: &Presentation) -> (Vec<Input>, Timestamp) {
+        let mut inputs = Vec::new();
+        if self.playlists.is_empty() {
+            return (inputs, Timestamp::FAR_FUTURE);
+        }
+        let before = self.state;
+        self.play_until(now, presentation);
+        inputs.extend(self.resync_if_gone(now, presentation));
+        self.begin_if_buffered(now);
+        if self.state != before {
+            inputs.push(Input::PlayheadMoved(self.playhead()));
+        }
+        let mut wake = Timestamp::FAR_FUTURE;
+        for index in 0..self.tracks.len() {
+            wake = wake.min(self.ask(index, now, presentation, &mut inputs));
+        }
+        if self.state == State::Playing {
+            wake = wake.min(now.offset_secs((self.buffered_until_s() - self.position_s).max(0.0) + END_S / 2.0));
+        }
+        self.playback.position_s = self.position_s;
+        self.playback.has_ended = self.state == State::Ended;
+        (inputs, wake)
+    }
+
+    fn play_until(&mut self, now: Timestamp, presentation: &Presentation) {
+        let elapsed_s = now.since(self.position_at).as_secs_f64();
+        self.position_at = now;
+        if self.state != State::Playing {
+            return;
+        }
+        let end_s = self.buffered_until_s();
+        self.position_s = (self.position_s + elapsed_s).min(end_s);
+        if self.position_s < end_s - END_S {
+            return;
+        }
+        let stream_end_s = self.tracks.iter().filter_map(|track| presentation.stream(track.stream).end_s()).fold(f64::INFINITY, f64::min);
+        if end_s >= stream_end_s - END_S {
+            self.state = State::Ended;
+        } else {
+            self.state = State::Stalled(now);
+            self.playback.stalls += 1;
+        }
+    }
+
+    /// A live player that fell behind the playlist begins anew near its end.
+    fn resync_if_gone(&mut self, _now: Timestamp, presentation: &Presentation) -> Vec<Input> {
+        let gone = |track: &Track| self.playlists.get(&track.stream).is_some_and(|(first, _)| track.next.0 < *first);
+        let Some(track) = self.tracks.iter().find(|track| gone(track)) else { return Vec::new() };
+        let stream = track.stream;
+        let playlist = self.playlists[&stream];
+        self.position_s = self.live_start_s(presentation, stream, playlist);
+        self.playback.resyncs += 1;
+        let mut inputs = self.flush(presentation);
+        inputs.push(Input::PlayheadMoved(self.playhead()));
+        inputs
+    }
+
+    fn begin_if_buffered(&mut self, now: Timestamp) {
+        if self.buffered_until_s() <= self.position_s + END_S {
+            return;
+        }
+        match self.state {
+            State::Starting(since) => self.playback.startup_ms = Some(milliseconds(since, now)),
+            State::Stalled(since) => self.playback.stall_ms += milliseconds(since, now),
+            State::Seeking(since) => self.playback.seek_ms.push(milliseconds(since, now)),
+            State::Playing | State::Paused | State::Ended => return,
+        }
+        self.state = State::Playing;
+    }
+
+    fn ask(&mut self, index: usize, now: Timestamp, presentation: &Presentation, inputs: &mut Vec<Input>) -> Timestamp {
+        let track = &mut self.tracks[index];
+        let Some((first, last)) = self.playlists.get(&track.stream).copied() else { return Timestamp::FAR_FUTURE };
+        if track.pending.is_some() || self.state == State::Ended || !(first..=last).contains(&track.next.0) {
+            return Timestamp::FAR_FUTURE;
+        }
+        if now < track.retry_at {
+            return track.retry_at;
+        }
+        let too_much_s = track.buffered_until_s - self.position_s - self.options.buffer_goal_s;
+        if too_much_s >= 0.0 {
+            return if self.state == State::Playing { now.offset_secs(too_much_s + END_S) } else { Timestamp::FAR_FUTURE };
+        }
+        let key = SegmentKey { stream: track.stream, id: track.next };
+        let request = PlayerRequestId(self.next_request);
+        self.next_request += 1;
+        track.pending = Some(request);
+        self.requests.insert(request, Wanted { key, expected: presentation.bytes_of(key), received: 0 });
+        inputs.push(Input::SegmentRequested { request, segment: key });
+        Timestamp::FAR_FUTURE
+    }
+
+    pub(crate) fn size_told(&mut self, request: PlayerRequestId, size: u64) {
+        if self.requests.get(&request).is_some_and(|wanted| wanted.expected.len() as u64 != size) {
+            self.playback.wrong_deliveries += 1;
+        }
+    }
+
+    pub(crate) fn deliver(&mut self, request: PlayerRequestId, bytes: &Bytes) {
+        let Some(wanted) = self.requests.get_mut(&request) else { return };
+        let expected = wanted.expected.get(wanted.received..wanted.received + bytes.len());
+        // Most pieces are slices of the origin's own bytes: then there is nothing to compare.
+        if expected.is_none_or(|expected| expected.as_ptr() != bytes.as_ptr() && expected != bytes) {
+            self.playback.wrong_deliveries += 1;
+        }
+        wanted.received += bytes.len();
+        self.playback.delivered_bytes += bytes.len() as u64;
+    }
+
+    pub(crate) fn delivered(&mut self, request: PlayerRequestId, presentation: &Presentation) {
+        let Some(wanted) = self.requests.remove(&request) else { return };
+        if wanted.received != wanted.expected.len() {
+            self.playback.wrong_deliveries += 1;
+        }
+        self.playback.segments += 1;
+        self.go_on_after(request, wanted.key, presentation);
+    }
+
+    pub(crate) fn failed(&mut self, request: PlayerRequestId, now: Timestamp, presentation: &Presentation) {
+        let Some(wanted) = self.requests.remove(&request) else { return };
+        self.playback.failed_requests += 1;
+        let Some(track) = self.tracks.iter_mut().find(|track| track.pending == Some(request)) else { return };
+        track.failures += 1;
+        track.retry_at = now.offset_secs(RETRY_S);
+        if track.failures < MOST_FAILURES {
+            track.pending = None;
+        } else {
+            self.playback.skipped_segments += 1;
+            self.go_on_after(request, wanted.key, presentation);
+        }
+    }
+
+    fn go_on_after(&mut self, request: PlayerRequestId, key: SegmentKey, presentation: &Presentation) {
+        if let Some(track) = self.tracks.iter_mut().find(|track| track.pending == Some(request)) {
+            let segment_s = presentation.stream(track.stream).segment_s;
+            track.pending = None;
+            track.failures = 0;
+            track.next = SegmentId(key.id.0 + 1);
+            track.buffered_until_s = track.next.0 as f64 * segment_s;
+        }
+    }
+
+    /// The user seeks; what is buffered is dropped.
+    pub(crate) fn seek(&mut self, now: Timestamp, position_s: f64, presentation: &Presentation) -> Vec<Input> {
+        self.play_until(now, presentation);
+        self.position_s = position_s;
+        if !matches!(self.state, State::Starting(_) | State::Paused) {
+            self.state = State::Seeking(now);
+        }
+        let mut inputs = self.flush(presentation);
+        inputs.push(Input::PlayheadMoved(self.playhead()));
+        inputs
+    }
+
+    pub(crate) fn pause(&mut self, now: Timestamp, presentation: &Presentation) -> Vec<Input> {
+        self.play_until(now, presentation);
+        self.state = State::Paused;
+        vec![Input::PlayheadMoved(self.playhead())]
+    }
+
+    pub(crate) fn resume(&mut self, now: Timestamp) -> Vec<Input> {
+        if self.state == State::Paused {
+            self.state = State::Playing;
+            self.position_at = now;
+        }
+        vec![Input::PlayheadMoved(self.playhead())]
+    }
+
+    /// Time passed that the player did not notice: the whole machine slept.
+    pub(crate) fn skip_time(&mut self, now: Timestamp) {
+        self.position_at = now;
+    }
+
+    /// From the next segment on the track that played `from` plays `to`.
+    pub(crate) fn switch(&mut self, from: StreamKey, to: StreamKey) {
+        self.tracks.iter_mut().filter(|track| track.stream == from).for_each(|track| track.stream = to);
+    }
+}
+
+fn milliseconds(since: Timestamp, now: Timestamp) -> f64 {
+    now.since(since).as_secs_f64() * 1000.0
+}

@@ -1,0 +1,429 @@
+//! The event queue at work: what happens next, and to whom.
+
+use bytes::Bytes;
+use p2p_media_core::backend::HttpRequest;
+use p2p_media_core::engine::input::{ConnectionId, HttpId, Input};
+use p2p_media_core::timestamp::Timestamp;
+
+use crate::content::Presentation;
+use crate::event_hash::EventHash;
+use crate::event_queue::EventQueue;
+use crate::link::{Content, End, Flow, Packet};
+use crate::network::{AccessLink, LinkId, Network};
+use crate::origin::{Answer, BodyEnd, Origin};
+use crate::report::Report;
+use crate::scripted_peer::ScriptedPeer;
+use crate::tracker::{Socket, Tracker};
+use crate::viewer::{Viewer, ViewerOptions};
+
+/// The tracker that every simulation has.
+pub const TRACKER_URL: &str = "wss://tracker.test";
+/// Bytes of a response that arrive at once.
+const HTTP_CHUNK_BYTES: usize = 64 * 1024;
+
+/// A viewer or a scripted peer, by the order in which they were added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub u32);
+
+/// A scenario in the making, then at work.
+#[derive(Debug)]
+pub struct Simulation {
+    pub(crate) queue: EventQueue<Happening>,
+    pub(crate) network: Network,
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) trackers: Vec<Tracker>,
+    pub(crate) presentation: Presentation,
+    pub(crate) random: fastrand::Rng,
+    pub(crate) hash: EventHash,
+    origin: Origin,
+    actions: Vec<Option<Action>>,
+}
+
+/// What the scenario does at a time of its choice.
+struct Action(Box<dyn FnOnce(&mut Simulation)>);
+
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) is_alive: bool,
+    /// Nothing reaches its program before this time.
+    pub(crate) frozen_until: Timestamp,
+    pub(crate) role: Role,
+}
+
+#[derive(Debug)]
+pub(crate) enum Role {
+    Viewer(Box<Viewer>),
+    Scripted(Box<ScriptedPeer>),
+}
+
+/// Something that will happen.
+#[derive(Debug)]
+pub(crate) enum Happening {
+    /// A node begins.
+    Join(NodeId),
+    /// The scenario acts.
+    Action(usize),
+
+    /// A link has sent a packet.
+    LinkFree(LinkId),
+    /// A packet has travelled to its receiver's downlink.
+    AtDownlink(Packet),
+    /// A handshake ends.
+    Connect(End, End),
+    /// A request reaches the origin.
+    OriginGets(NodeId, HttpId, HttpRequest),
+    /// A node's attempt to connect reaches a tracker.
+    TrackerConnect(usize, Socket),
+    /// A message reaches a tracker.
+    TrackerGets(usize, Socket, String),
+    /// Something reaches a node from a tracker; dropped when the node has closed the socket.
+    FromTracker(Socket, Input),
+
+    /// Something happens to a node.
+    Tell(NodeId, Input),
+    /// The time that an engine asked for.
+    Deadline(NodeId),
+    /// The time that a player asked for.
+    PlayerWakes(NodeId),
+    /// The player tells its position.
+    PlayheadTick(NodeId),
+    /// A viewer reads the playlists again.
+    RefreshPlaylists(NodeId),
+    /// A node that stood still goes on.
+    Thaw(NodeId),
+    /// A scripted peer sends.
+    ScriptedSend(NodeId, ConnectionId, Bytes),
+    /// A scripted peer closes a connection.
+    ScriptedClose(NodeId, ConnectionId),
+}
+
+impl Happening {
+    /// The node whose program this is for, which may stand still.
+    const fn program_of(&self) -> Option<NodeId> {
+        match self {
+            Self::Join(node)
+            | Self::Tell(node, _)
+            | Self::Deadline(node)
+            | Self::PlayerWakes(node)
+            | Self::PlayheadTick(node)
+            | Self::RefreshPlaylists(node)
+            | Self::ScriptedSend(node, ..)
+            | Self::ScriptedClose(node, _) => Some(*node),
+            Self::FromTracker(socket, _) => Some(socket.node),
+            _ => None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Action {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Action").finish_non_exhaustive()
+    }
+}
+
+impl Simulation {
+    /// A simulation in which nothing happens yet. Equal seeds and scenarios give equal runs.
+    pub fn new(seed: u64, presentation: Presentation) -> Self {
+        Self {
+            queue: EventQueue::new(),
+            network: Network::new(),
+            nodes: Vec::new(),
+            trackers: vec![Tracker::new(TRACKER_URL.to_owned())],
+            presentation,
+            random: fastrand::Rng::with_seed(seed),
+            hash: EventHash::new(),
+            origin: Origin::default(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// The origin, to make it fail.
+    pub const fn origin(&mut self) -> &mut Origin {
+        &mut self.origin
+    }
+
+    /// What is broadcast.
+    pub const fn presentation(&self) -> &Presentation {
+        &self.presentation
+    }
+
+    /// Seconds since the simulation began.
+    pub fn now_s(&self) -> f64 {
+        self.queue.now().as_secs_f64()
+    }
+
+    /// A viewer that joins at a time, in seconds.
+    pub fn add_viewer(&mut self, at_s: f64, options: ViewerOptions) -> NodeId {
+        let access = options.access;
+        let seed = self.random.u64(..);
+        let viewer = Viewer::new(options, seed, Timestamp::ZERO.offset_secs(at_s));
+        self.add_node(at_s, access, Role::Viewer(Box::new(viewer)))
+    }
+
+    /// A peer that is no engine, joining at a time, in seconds.
+    pub fn add_scripted_peer(&mut self, at_s: f64, peer: ScriptedPeer) -> NodeId {
+        let access = peer.access;
+        self.add_node(at_s, access, Role::Scripted(Box::new(peer)))
+    }
+
+    fn add_node(&mut self, at_s: f64, access: AccessLink, role: Role) -> NodeId {
+        let node = NodeId(self.nodes.len() as u32);
+        self.nodes.push(Node { is_alive: true, frozen_until: Timestamp::ZERO, role });
+        self.network.add_node(access);
+        self.queue.push(Timestamp::ZERO.offset_secs(at_s), Happening::Join(node));
+        node
+    }
+
+    /// Does something at a time, in seconds.
+    pub fn at(&mut self, at_s: f64, action: impl FnOnce(&mut Self) + 'static) {
+        self.actions.push(Some(Action(Box::new(action))));
+        self.queue.push(Timestamp::ZERO.offset_secs(at_s), Happening::Action(self.actions.len() - 1));
+    }
+
+    /// Lets time pass until so many seconds after the beginning.
+    pub fn run_until(&mut self, until_s: f64) {
+        let until = Timestamp::ZERO.offset_secs(until_s);
+        while let Some(happening) = self.queue.pop_until(until) {
+            self.happen(happening);
+        }
+        self.queue.advance_to(until);
+    }
+
+    /// The figures so far.
+    pub fn report(&self) -> Report {
+        let viewers = self.nodes.iter().filter_map(|node| match &node.role {
+            Role::Viewer(viewer) => Some(viewer.report()),
+            Role::Scripted(_) => None,
+        });
+        let copies = |(key, bytes): (&_, &u64)| (*key, *bytes as f64 / self.presentation.bytes_of(*key).len() as f64);
+        Report {
+            viewers: viewers.collect(),
+            origin_bytes: self.origin.served.values().sum(),
+            origin_requests: self.origin.requests,
+            origin_copies: self.origin.served.iter().map(copies).collect(),
+            event_hash: self.hash.value(),
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        if let Some(node) = happening.program_of() {
+            let state = &self.nodes[node.0 as usize];
+            if !state.is_alive {
+                return;
+            }
+            if state.frozen_until > self.queue.now() {
+                self.queue.push(state.frozen_until, happening);
+                return;
+            }
+        }
+        match happening {
+            Happening::Join(node) => self.join(node),
+            Happening::Action(index) => {
+                if let Some(Action(action)) = self.actions[index].take() {
+                    action(self);
+                }
+            }
+            Happening::LinkFree(link) => self.link_free(link),
+            Happening::AtDownlink(packet) => {
+                if self.nodes[packet.to.0 as usize].is_alive {
+                    self.network.at_downlink(&mut self.queue, packet);
+                }
+            }
+            Happening::Connect(one, other) => self.connect(one, other),
+            Happening::OriginGets(node, id, request) => self.origin_gets(node, id, &request),
+            Happening::TrackerConnect(tracker, socket) => self.tracker_connect(tracker, socket),
+            Happening::TrackerGets(tracker, socket, text) => self.tracker_gets(tracker, socket, &text),
+            Happening::FromTracker(socket, input) => {
+                if self.socket_is_current(socket) {
+                    self.tell(socket.node, input);
+                }
+            }
+            Happening::Tell(node, input) => self.tell(node, input),
+            Happening::Deadline(node) => self.deadline(node),
+            Happening::PlayerWakes(node) => self.player_wakes(node),
+            Happening::PlayheadTick(node) => self.playhead_tick(node),
+            Happening::RefreshPlaylists(node) => self.refresh_playlists(node),
+            Happening::Thaw(node) => self.thaw(node),
+            Happening::ScriptedSend(node, connection, message) => {
+                self.network.send_message(&mut self.queue, (node, connection), message);
+            }
+            Happening::ScriptedClose(node, connection) => self.close_connection((node, connection)),
+        }
+    }
+
+    fn join(&mut self, node: NodeId) {
+        match self.nodes[node.0 as usize].role {
+            Role::Viewer(_) => self.viewer_joins(node),
+            Role::Scripted(_) => self.scripted_joins(node),
+        }
+    }
+
+    /// Something happens to a node's program.
+    pub(crate) fn tell(&mut self, node: NodeId, input: Input) {
+        match self.nodes[node.0 as usize].role {
+            Role::Viewer(_) => self.tell_viewer(node, input),
+            Role::Scripted(_) => self.tell_scripted(node, input),
+        }
+    }
+
+    /// Something will happen to a node's program.
+    pub(crate) fn tell_in(&mut self, seconds: f64, node: NodeId, input: Input) {
+        self.queue.push_in(seconds, Happening::Tell(node, input));
+    }
+
+    fn link_free(&mut self, link: LinkId) {
+        let Some(packet) = self.network.finish(&mut self.queue, link) else { return };
+        match link {
+            LinkId::Origin => {
+                self.note_served(&packet);
+                self.network.travel(&mut self.queue, packet);
+            }
+            LinkId::Up(node) => {
+                if let Flow::Peer((_, connection)) = packet.flow
+                    && self.nodes[node.0 as usize].is_alive
+                {
+                    self.queue.push_in(0.0, Happening::Tell(node, Input::PeerSent(connection, packet.bytes())));
+                }
+                self.network.travel(&mut self.queue, packet);
+            }
+            LinkId::Down(node) => {
+                if self.nodes[node.0 as usize].is_alive {
+                    self.network.delivered(&mut self.queue, &packet);
+                    self.receive(node, packet);
+                }
+            }
+        }
+    }
+
+    fn note_served(&mut self, packet: &Packet) {
+        if let (Content::Chunk { segment, bytes }, Flow::Http(..)) = (&packet.content, packet.flow) {
+            self.origin.note_served(*segment, bytes.len());
+        }
+    }
+
+    fn receive(&mut self, node: NodeId, packet: Packet) {
+        let input = match (packet.content, packet.flow) {
+            (Content::Message { to, message }, _) => {
+                if !self.network.is_open((node, to)) {
+                    return;
+                }
+                Input::PeerMessage(to, message)
+            }
+            (Content::Head(head), Flow::Http(_, id)) => Input::HttpHead(id, head),
+            (Content::Chunk { bytes, .. }, Flow::Http(_, id)) => Input::HttpChunk(id, bytes),
+            (Content::End, Flow::Http(_, id)) => Input::HttpEnd(id),
+            (Content::Failed(error), Flow::Http(_, id)) => Input::HttpFailed(id, error),
+            _ => return,
+        };
+        if matches!(packet.flow, Flow::Http(..)) && !self.is_fetching(node, packet.flow) {
+            return;
+        }
+        self.tell_in(0.0, node, input);
+    }
+
+    fn is_fetching(&self, node: NodeId, flow: Flow) -> bool {
+        match (flow, &self.nodes[node.0 as usize].role) {
+            (Flow::Http(_, id), Role::Viewer(viewer)) => viewer.is_fetching(id),
+            _ => false,
+        }
+    }
+
+    fn connect(&mut self, one: End, other: End) {
+        match self.network.connect(one, other) {
+            Ok(()) => {
+                for (node, connection) in [one, other] {
+                    self.tell_in(0.0, node, Input::ChannelOpened(connection));
+                }
+            }
+            Err(left) => {
+                for (node, connection) in left {
+                    self.tell_in(0.0, node, Input::ConnectionClosed(connection, "the other side is gone".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// A node ends a connection, and the other side learns of it.
+    pub(crate) fn close_connection(&mut self, end: End) {
+        if let Some((node, connection)) = self.network.disconnect(end) {
+            let seconds = self.network.latency_between(end.0, node);
+            self.network.disconnect((node, connection));
+            self.tell_in(seconds, node, Input::ConnectionClosed(connection, "closed by the peer".to_owned()));
+        }
+    }
+
+    fn origin_gets(&mut self, node: NodeId, id: HttpId, request: &HttpRequest) {
+        if !self.nodes[node.0 as usize].is_alive || !self.is_fetching(node, Flow::Http(node, id)) {
+            return;
+        }
+        let contents = match self.origin.answer(self.queue.now(), request, &self.presentation) {
+            Answer::Refused(error) => vec![Content::Failed(error)],
+            Answer::Response { head, body, end } => {
+                let mut contents = vec![Content::Head(head)];
+                for (segment, mut piece) in body {
+                    while !piece.is_empty() {
+                        let bytes = piece.split_to(piece.len().min(HTTP_CHUNK_BYTES));
+                        contents.push(Content::Chunk { segment, bytes });
+                    }
+                }
+                match end {
+                    BodyEnd::Complete => contents.push(Content::End),
+                    BodyEnd::Reset => contents.push(Content::Failed("connection reset".to_owned())),
+                    BodyEnd::Silence => {}
+                }
+                contents
+            }
+        };
+        for content in contents {
+            self.network.send(&mut self.queue, Packet { flow: Flow::Http(node, id), to: node, content });
+        }
+    }
+
+    /// Begins to connect to a tracker by its URL.
+    pub(crate) fn open_socket(&mut self, socket: Socket, url: &str) {
+        let there_and_back_s = 2.0 * self.network.latency_to_servers(socket.node);
+        match self.trackers.iter().position(|tracker| tracker.url == url) {
+            // TCP, TLS and the websocket take three round trips.
+            Some(tracker) => self.queue.push_in(3.0 * there_and_back_s, Happening::TrackerConnect(tracker, socket)),
+            None => {
+                let input = Input::TrackerClosed(socket.tracker, "unknown host".to_owned());
+                self.queue.push_in(there_and_back_s, Happening::FromTracker(socket, input));
+            }
+        }
+    }
+
+    fn tracker_connect(&mut self, tracker: usize, socket: Socket) {
+        let state = &mut self.trackers[tracker];
+        let input = if state.is_down {
+            Input::TrackerClosed(socket.tracker, "connection refused".to_owned())
+        } else {
+            state.sockets.push(socket);
+            Input::TrackerOpened(socket.tracker)
+        };
+        self.queue.push_in(0.0, Happening::FromTracker(socket, input));
+    }
+
+    pub(crate) fn send_to_tracker(&mut self, socket: Socket, text: String) {
+        if let Some(tracker) = self.trackers.iter().position(|tracker| tracker.sockets.contains(&socket)) {
+            let seconds = self.network.latency_to_servers(socket.node);
+            self.queue.push_in(seconds, Happening::TrackerGets(tracker, socket, text));
+        }
+    }
+
+    fn tracker_gets(&mut self, tracker: usize, socket: Socket, text: &str) {
+        if !self.trackers[tracker].sockets.contains(&socket) {
+            return;
+        }
+        for (to, message) in self.trackers[tracker].receive(socket, text, &mut self.random) {
+            let seconds = self.network.latency_to_servers(to.node);
+            self.queue.push_in(seconds, Happening::FromTracker(to, Input::TrackerMessage(to.tracker, message)));
+        }
+    }
+
+    fn socket_is_current(&self, socket: Socket) -> bool {
+        match &self.nodes[socket.node.0 as usize].role {
+            Role::Viewer(viewer) => viewer.has_socket(socket),
+            Role::Scripted(_) => true,
+        }
+    }
+}
