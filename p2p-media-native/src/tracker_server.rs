@@ -16,6 +16,7 @@
 mod admission;
 mod config;
 mod connection;
+mod frames;
 mod http;
 mod message;
 mod outbox;

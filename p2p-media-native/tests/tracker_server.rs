@@ -124,7 +124,6 @@ async fn offers_and_answers_travel_between_peers() {
     assert_eq!(a.announce("swarm", "a", json!({})).await["incomplete"], 2);
     let stats = tracker.stats();
     assert_eq!((stats.announces_total, stats.relayed_offers_total, stats.relayed_answers_total), (3, 1, 1));
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -144,7 +143,6 @@ async fn numwant_limits_the_offers() {
         peer.announce("swarm", "e", message).await;
         assert_eq!(tracker.stats().relayed_offers_total - before, relayed, "{numwant}");
     }
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -163,7 +161,6 @@ async fn peers_leave_by_saying_so_or_by_closing() {
     until("the peer is gone", || tracker.stats().peers == 1).await;
     b.0.close(None).await.unwrap();
     until("all peers are gone", || tracker.stats().peers == 0 && tracker.stats().swarms == 0 && tracker.stats().connections == 0).await;
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -183,7 +180,6 @@ async fn one_socket_serves_many_swarms_and_peer_ids() {
     assert_eq!(reply["action"], "scrape");
     assert_eq!(reply["files"][id("one")], json!({"complete": 0, "incomplete": 2, "downloaded": 0}));
     assert_eq!(reply["files"][id("nowhere")], json!({"complete": 0, "incomplete": 0, "downloaded": 0}));
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -196,7 +192,6 @@ async fn a_peer_that_reconnects_is_reached_at_its_new_connection() {
     until("the old connection is gone", || tracker.stats().connections == 2).await;
     assert_eq!(other.announce("swarm", "b", offers("b", 5)).await["incomplete"], 2);
     assert_eq!(new.receive().await["peer_id"], id("b"));
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -215,7 +210,6 @@ async fn senseless_messages_are_answered_then_not_tolerated() {
     assert_eq!(peer.closed().await, (CloseCode::Policy, "too many invalid messages".to_owned()));
     until("the peer is gone", || tracker.stats().peers == 0).await;
     assert_eq!(tracker.stats().invalid_messages_total, 10);
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -226,7 +220,6 @@ async fn a_message_over_the_limit_closes_the_connection() {
     peer.send(announce("swarm", "a", json!({"padding": "x".repeat(2000)}))).await;
     assert_eq!(peer.closed().await, (CloseCode::Size, "message too large".to_owned()));
     until("the peer is gone", || tracker.stats().peers == 0).await;
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -243,7 +236,6 @@ async fn swarms_are_limited_per_connection_and_in_all() {
     assert_eq!(b.announce("four", "b", json!({})).await["failure reason"], "this tracker has no room for another swarm");
     a.announce("two", "a", json!({"event": "stopped"})).await;
     assert_eq!(b.announce("four", "b", json!({})).await["incomplete"], 1, "room came back");
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -257,7 +249,6 @@ async fn connections_are_limited_per_address() {
     drop(a);
     until("there is room again", || tracker.stats().connections == 1).await;
     Peer::connect(&tracker).await;
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -274,7 +265,6 @@ async fn peers_that_stop_announcing_are_dropped() {
     assert!(started.elapsed() >= interval * 2, "dropped too soon: {:?}", started.elapsed());
     assert_eq!(silent.announce("swarm", "silent", json!({})).await["incomplete"], 2, "its connection lived on");
     assert_eq!(tracker.stats().stale_peers_total, 1);
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -290,7 +280,6 @@ async fn connections_without_signs_of_life_are_closed() {
     until("its peer is gone", || tracker.stats().peers == 1).await;
     assert!(!polled.is_finished(), "the living connection was closed");
     polled.abort();
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -317,7 +306,6 @@ async fn a_slow_reader_loses_messages_but_costs_no_memory() {
         assert!(started.elapsed() < PATIENCE, "it may ask on");
     }
     until("the reader of nothing is gone", || tracker.stats().peers == 1).await;
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -350,7 +338,6 @@ async fn statistics_are_served_on_the_same_port() {
     assert!(body.contains("# TYPE p2p_media_tracker_peers gauge\np2p_media_tracker_peers 1\n"), "{body}");
     let (head, _) = get("/").await;
     assert!(head.starts_with("HTTP/1.1 426"), "{head}");
-    tracker.shutdown().await;
 }
 
 #[tokio::test]
@@ -393,5 +380,4 @@ async fn it_speaks_wss() {
     // Someone who does not speak TLS is shown the door, and nobody else notices.
     assert!(tokio_tungstenite::connect_async(tracker.url().replace("wss", "ws")).await.is_err());
     assert_eq!(b.announce("swarm", "b", json!({})).await["incomplete"], 2);
-    tracker.shutdown().await;
 }

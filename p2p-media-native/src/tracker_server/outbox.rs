@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use futures::task::AtomicWaker;
-use tokio_tungstenite::tungstenite::Utf8Bytes;
 
 /// What a queued message costs beside its bytes.
 const MESSAGE_OVERHEAD_BYTES: usize = 64;
@@ -22,7 +21,7 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Utf8Bytes>,
+    queue: VecDeque<Box<str>>,
     bytes: usize,
     ping: bool,
     close: Option<CloseReason>,
@@ -32,7 +31,7 @@ struct State {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Outgoing {
     /// Write a text message.
-    Message(Utf8Bytes),
+    Message(Box<str>),
     /// Ask for a sign of life.
     Ping,
     /// Close the connection.
@@ -50,6 +49,8 @@ pub(super) enum CloseReason {
     NotReading,
     /// Message after message makes no sense.
     Nonsense,
+    /// It breaks the rules of websockets.
+    ProtocolError,
     /// A message is larger than the limit.
     MessageTooLarge,
 }
@@ -60,7 +61,7 @@ impl Outbox {
     }
 
     /// Queues a message; false if that would exceed the limit, or if the connection is closing.
-    pub(super) fn push(&self, message: Utf8Bytes) -> bool {
+    pub(super) fn push(&self, message: Box<str>) -> bool {
         let cost = message.len() + MESSAGE_OVERHEAD_BYTES;
         let mut state = self.lock();
         if state.close.is_some() || state.bytes + cost > self.limit_bytes {
