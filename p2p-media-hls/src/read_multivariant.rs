@@ -47,10 +47,17 @@ pub(crate) fn read_multivariant(mut reader: Reader<'_, '_>) -> Result<Multivaria
 fn variant(reader: &mut Reader<'_, '_>, list: &str, url: Arc<str>) -> Result<Variant, PlaylistError> {
     let (mut bandwidth, mut average_bandwidth, mut codecs, mut resolution) = (None, None, None, None);
     let (mut frame_rate, mut video_range, mut audio_group, mut name) = (None, None, None, None);
+    let (mut peak_bitrate, mut average_bitrate) = (f64::NAN, f64::NAN);
     for attribute in Attributes::of(list) {
         match attribute.name {
-            "BANDWIDTH" => bandwidth = numbers::integer(attribute.value),
-            "AVERAGE-BANDWIDTH" => average_bandwidth = numbers::integer(attribute.value),
+            "BANDWIDTH" => {
+                bandwidth = numbers::integer(attribute.value);
+                peak_bitrate = js_integer(attribute.value);
+            }
+            "AVERAGE-BANDWIDTH" => {
+                average_bandwidth = numbers::integer(attribute.value);
+                average_bitrate = js_integer(attribute.value);
+            }
             "CODECS" => codecs = Some(reader.kept(&attribute)?),
             "RESOLUTION" => resolution = size(attribute.value),
             "FRAME-RATE" => frame_rate = Some(reader.kept(&attribute)?),
@@ -63,12 +70,12 @@ fn variant(reader: &mut Reader<'_, '_>, list: &str, url: Arc<str>) -> Result<Var
     let by_kind = codecs.as_deref().map(CodecsByKind::of).unwrap_or_default();
     // hls.js: the average stands in for a peak that is missing or 0. A bitrate of 0 then means that nothing is known of the stream; no
     // number at all does not.
-    let bitrate = bandwidth.filter(|&bits| bits > 0).or(average_bandwidth);
-    let properties = if bitrate == Some(0) {
+    let bitrate = if peak_bitrate.is_nan() || peak_bitrate == 0.0 { average_bitrate } else { peak_bitrate };
+    let properties = if bitrate == 0.0 {
         StreamProperties::default()
     } else {
         StreamProperties {
-            bitrate: bitrate.map(|bits| bits as f64),
+            bitrate: Some(bitrate),
             codecs: by_kind.video,
             width: resolution.map(|(width, _)| width),
             height: resolution.map(|(_, height)| height),
@@ -122,8 +129,17 @@ fn rendition(reader: &mut Reader<'_, '_>, list: &str) -> Result<Option<Rendition
     Ok(kind.map(|kind| Rendition { kind, group, name, language, channels, url, default, autoselect }))
 }
 
-/// `<width>x<height>`.
+/// `<width>x<height>` and nothing else: hls.js takes no other form, and stream ids depend on it.
 fn size(text: &str) -> Option<(u32, u32)> {
-    let (width, height) = text.split_once(['x', 'X'])?;
-    Some((u32::try_from(numbers::integer(width)?).ok()?, u32::try_from(numbers::integer(height)?).ok()?))
+    let (width, height) = text.split_once('x')?;
+    let number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
+    Some((number(width)?, number(height)?))
+}
+
+/// A decimal integer as hls.js reads it: not a number without digits, infinite where JavaScript stops counting exactly.
+fn js_integer(text: &str) -> f64 {
+    const MAX_SAFE_INTEGER: f64 = 9_007_199_254_740_991.0;
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let number = text[..digits].parse().unwrap_or(f64::NAN);
+    if number > MAX_SAFE_INTEGER { f64::INFINITY } else { number }
 }

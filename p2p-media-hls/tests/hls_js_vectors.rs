@@ -8,7 +8,7 @@ use std::path::Path;
 use p2p_media_core::identity::{InfoHash, PROTOCOL_LABEL, manifest_swarm_base};
 use p2p_media_core::media::{Segment, StreamKind};
 use p2p_media_hls::{MediaPlaylist, Playlist, PlaylistStream, StreamTimeline, Variables, parse};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn fixture(path: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(path)).unwrap()
@@ -62,6 +62,23 @@ fn streams_have_the_official_ids() {
             assert_eq!(swarm_id, text("swarm_id"));
             assert_eq!(InfoHash::of_swarm(&swarm_id).0, text("info_hash").as_bytes());
         }
+    }
+}
+
+/// Multivariant playlists with missing, odd and unknown attributes; the ids were made with the parser of hls.js 1.7.4 and the id function of
+/// p2p-media-loader-core 2.3.1. Variants that hls.js passes over, for their unknown codecs, are ours alone.
+#[test]
+fn odd_playlists_give_the_official_ids_too() {
+    let cases: Value = serde_json::from_slice(&fixture("hlsjs_odd_masters.json")).unwrap();
+    for case in cases.as_array().unwrap() {
+        let url = "https://a.example/d/master.m3u8";
+        let playlist = parse(case["playlist"].as_str().unwrap().as_bytes(), url, &Variables::default()).unwrap();
+        let Playlist::Multivariant(playlist) = playlist else { panic!("{}", case["name"]) };
+        let ours: Vec<Value> = playlist.streams().iter().map(|stream| json!([stream.kind.as_str(), &*stream.url, stream.id])).collect();
+        let expected = case["streams"].as_array().unwrap();
+        let shared: Vec<&Value> = ours.iter().filter(|stream| expected.iter().any(|official| official[1] == stream[1])).collect();
+        assert_eq!(shared, expected.iter().collect::<Vec<_>>(), "{}", case["name"]);
+        assert_eq!(ours.len() - expected.len(), usize::from(case["name"] == "unknown_codec"), "{}", case["name"]);
     }
 }
 
