@@ -11,7 +11,7 @@ use webrtc::peer_connection::{PeerConnection as Stack, RTCIceServer, RTCSessionD
 
 use super::channel::WebRtcChannel;
 use super::connection_events::{ConnectionEvents, Progress, ProgressReport, ended};
-use super::connection_settings::{self, GATHERING_LIMIT};
+use super::connection_settings::{self, FURTHER_GATHERING, GATHERING_LIMIT};
 use super::{in_own_task, remote_sdp, transport_error};
 
 /// A connection in the making. Dropping the last clone, and the channel it gave, closes it.
@@ -46,14 +46,27 @@ impl Link {
         mdns: MulticastDnsMode,
     ) -> Result<(Arc<Self>, oneshot::Receiver<Arc<dyn DataChannel>>), PeerTransportError> {
         let opened = tokio::spawn(async move {
-            let report = ProgressReport::default();
-            let (events, incoming) = ConnectionEvents::new(report.clone());
-            let progress = report.subscribe();
-            let connection =
-                connection_settings::build(&ice_servers, mdns, Arc::new(events), report.clone()).await.map_err(transport_error)?;
-            Ok((Arc::new(Self { connection, report, progress, runtime: tokio::runtime::Handle::current() }), incoming))
+            match Self::build(&ice_servers, mdns).await {
+                // Multicast is not to be had everywhere; peers that hide behind mDNS names may then still reach us.
+                Err(error) if mdns != MulticastDnsMode::Disabled => {
+                    tracing::debug!("without mDNS: {error}");
+                    Self::build(&ice_servers, MulticastDnsMode::Disabled).await
+                }
+                built => built,
+            }
         });
         opened.await.unwrap_or_else(|error| Err(PeerTransportError(format!("the connection's task ended: {error}"))))
+    }
+
+    async fn build(
+        ice_servers: &[RTCIceServer],
+        mdns: MulticastDnsMode,
+    ) -> Result<(Arc<Self>, oneshot::Receiver<Arc<dyn DataChannel>>), PeerTransportError> {
+        let report = ProgressReport::default();
+        let (events, incoming) = ConnectionEvents::new(report.clone());
+        let progress = report.subscribe();
+        let connection = connection_settings::build(ice_servers, mdns, Arc::new(events), report.clone()).await.map_err(transport_error)?;
+        Ok((Arc::new(Self { connection, report, progress, runtime: tokio::runtime::Handle::current() }), incoming))
     }
 
     pub(super) fn connection(&self) -> &dyn Stack {
@@ -80,7 +93,11 @@ impl Link {
     pub(super) async fn gather(&self, description: RTCSessionDescription) -> Result<String, PeerTransportError> {
         self.connection.set_local_description(description).await.map_err(transport_error)?;
         let mut progress = self.progress.clone();
-        let gathered = progress.wait_for(|progress| progress.gathered || progress.ended.is_some());
+        let gathered = async {
+            let _ = progress.wait_for(|progress| progress.gathered || progress.reflexive || progress.ended.is_some()).await;
+            let rest = progress.wait_for(|progress| progress.gathered || progress.ended.is_some());
+            tokio::time::timeout(FURTHER_GATHERING, rest).await
+        };
         if tokio::time::timeout(GATHERING_LIMIT, gathered).await.is_err() {
             tracing::debug!("ICE candidates were still missing after {GATHERING_LIMIT:?}");
         }

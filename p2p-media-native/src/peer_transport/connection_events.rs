@@ -5,13 +5,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use p2p_media_core::backend::PeerTransportError;
 use tokio::sync::{oneshot, watch};
 use webrtc::data_channel::DataChannel;
-use webrtc::peer_connection::{PeerConnectionEventHandler, RTCIceGatheringState, RTCPeerConnectionState};
+use webrtc::peer_connection::{
+    PeerConnectionEventHandler, RTCIceCandidateType, RTCIceGatheringState, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
+};
 
 /// How far a connection has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     /// All local candidates are known.
     pub(super) gathered: bool,
+    /// A server has told us how others see us.
+    pub(super) reflexive: bool,
     /// Both descriptions are there, and the data channel is not open yet.
     pub(super) opening: bool,
     /// Why it is of no use any more.
@@ -45,8 +49,8 @@ impl ProgressReport {
         progress.opening && progress.ended.is_none()
     }
 
-    fn gathered(&self) {
-        self.0.send_if_modified(|progress| !std::mem::replace(&mut progress.gathered, true));
+    fn set(&self, flag: impl FnOnce(&mut Progress) -> &mut bool) {
+        self.0.send_if_modified(|progress| !std::mem::replace(flag(progress), true));
     }
 }
 
@@ -75,9 +79,15 @@ impl ConnectionEvents {
 
 #[async_trait::async_trait]
 impl PeerConnectionEventHandler for ConnectionEvents {
+    async fn on_ice_candidate(&self, event: RTCPeerConnectionIceEvent) {
+        if matches!(event.candidate.typ, RTCIceCandidateType::Srflx | RTCIceCandidateType::Relay) {
+            self.progress.set(|progress| &mut progress.reflexive);
+        }
+    }
+
     async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
         if state == RTCIceGatheringState::Complete {
-            self.progress.gathered();
+            self.progress.set(|progress| &mut progress.gathered);
         }
     }
 

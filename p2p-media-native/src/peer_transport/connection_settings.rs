@@ -1,6 +1,5 @@
 //! How connections are set up: the numbers that make them quick to open, fast to carry and soon to fail.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,6 +18,9 @@ use super::socket_runtime::SocketRuntime;
 
 /// Longest wait for candidates before the description is sent with those that are known; the official library waits as long.
 pub(super) const GATHERING_LIMIT: Duration = Duration::from_secs(5);
+
+/// Wait for further candidates after a STUN or TURN server has told one: a server that is down must not hold up every handshake.
+pub(super) const FURTHER_GATHERING: Duration = Duration::from_millis(700);
 
 /// Sends wait while more than this is on its way to the peer, in bytes.
 pub(super) const SEND_BUFFER_BYTES: usize = 1 << 20;
@@ -71,23 +73,6 @@ pub(super) async fn build(
     let local = local_addresses(ice_servers.is_empty());
     // A server cannot be reached from a machine without a network, and waiting for it would delay every offer.
     let ice_servers = if local.only_loopback { &[] } else { ice_servers };
-    match build_with(&local.addresses, ice_servers, mdns, Arc::clone(&events), report.clone()).await {
-        // Multicast is not to be had everywhere; peers that hide behind mDNS names may then still reach us.
-        Err(error) if mdns != MulticastDnsMode::Disabled => {
-            tracing::debug!("without mDNS: {error}");
-            build_with(&local.addresses, ice_servers, MulticastDnsMode::Disabled, events, report).await
-        }
-        built => built,
-    }
-}
-
-async fn build_with(
-    addresses: &[SocketAddr],
-    ice_servers: &[RTCIceServer],
-    mdns: MulticastDnsMode,
-    events: Arc<dyn PeerConnectionEventHandler>,
-    report: ProgressReport,
-) -> Result<Arc<dyn PeerConnection>, Error> {
     let settings = SettingEngineBuilder::new()
         .with_multicast_dns_mode(mdns)
         .with_include_loopback_candidate(true)
@@ -104,7 +89,7 @@ async fn build_with(
         .with_setting_engine(settings)
         .with_runtime(Arc::new(SocketRuntime::new(report)?))
         .with_handler(events)
-        .with_udp_addrs(addresses.to_vec())
+        .with_udp_addrs(local.addresses)
         .with_data_channel_send_buffer_limit(SEND_BUFFER_BYTES)
         .build()
         .await?;
