@@ -1,5 +1,6 @@
 //! `p2p-media tracker`: a WebTorrent tracker that introduces the viewers of a stream to each other.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -71,7 +72,8 @@ pub struct TrackerArgs {
 pub async fn run(args: TrackerArgs, shutdown: impl Future<Output = ()>) -> Result<(), TrackerServerError> {
     raise_open_files();
     let server = TrackerServer::bind(args.into()).await?;
-    println!("tracker: {}", server.url());
+    // Whoever started it may not want to read it.
+    let _ = writeln!(std::io::stdout(), "tracker: {}", server.url());
     server.run(shutdown).await;
     Ok(())
 }

@@ -125,12 +125,14 @@ pub(super) fn own_cpu_seconds() -> Result<f64, ServerError> {
     cpu_seconds(Path::new("/proc/self/stat"))
 }
 
-/// Leaves a core to the server. False if that cannot be done: no `taskset`, or only one core.
+/// Leaves a core to the server. False if that cannot be done: no `taskset`, or not both cores for us.
 pub(super) fn pin_self() -> bool {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let pid = std::process::id().to_string();
-    let taskset = || std::process::Command::new("taskset").args(["-a", "-c", "-p", LOAD_CORE, &pid]).stdout(Stdio::null()).status();
-    cores > 1 && taskset().is_ok_and(|status| status.success())
+    let taskset = |arguments: &[&str]| {
+        let status = std::process::Command::new("taskset").args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    taskset(&["-c", SERVER_CORE, "true"]) && taskset(&["-a", "-c", "-p", LOAD_CORE, &pid])
 }
 
 /// Puts an npm package into a folder, unless it is there.
