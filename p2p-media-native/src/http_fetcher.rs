@@ -4,6 +4,7 @@ use bytes::Bytes;
 use p2p_media_core::backend::{HttpBody, HttpError, HttpFetcher, HttpHead, HttpRequest};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_RANGE, HeaderMap, HeaderValue, RANGE};
 use reqwest::{Client, Response, StatusCode};
+use rustls::ClientConfig;
 use url::{Host, Url};
 
 use crate::error_chain::error_chain;
@@ -31,7 +32,10 @@ impl ReqwestFetcher {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, HttpError> {
-        let tls = tls::client_config(&["h2", "http/1.1"]).map_err(|error| HttpError(format!("TLS: {error}")))?;
+        Self::with_tls(tls::client_config(&["h2", "http/1.1"]).map_err(|error| HttpError(format!("TLS: {error}")))?)
+    }
+
+    pub(crate) fn with_tls(tls: ClientConfig) -> Result<Self, HttpError> {
         // Bodies stay as they are: lengths and ranges count the bytes of the segment.
         let headers = HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]);
         let builder = || {
@@ -72,7 +76,8 @@ impl HttpBody for ReqwestBody {
     }
 }
 
-fn names_this_machine(url: &Url) -> bool {
+/// True when the host is this machine.
+pub(crate) fn names_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -48,8 +48,11 @@ impl WebSocketTracker {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new() -> Result<Self, TrackerError> {
-        let tls = tls::client_config(&[]).map_err(|error| TrackerError(format!("TLS: {error}")))?;
-        Ok(Self { tls: Arc::new(tls) })
+        Ok(Self::with_tls(tls::client_config(&[]).map_err(|error| TrackerError(format!("TLS: {error}")))?))
+    }
+
+    pub(crate) fn with_tls(tls: ClientConfig) -> Self {
+        Self { tls: Arc::new(tls) }
     }
 }
 
