@@ -1,6 +1,6 @@
 //! The history of one media playlist: each version of it becomes a difference, with start times and ids that stay.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use p2p_media_core::media::{ByteRange, Segment, SegmentId, StreamUpdate};
@@ -30,7 +30,7 @@ pub struct StreamTimeline {
     date_at_zero: Option<f64>,
     /// Whether the last version was live; absent before the first.
     live: Option<bool>,
-    /// True once ids were given by both rules, so that they may collide.
+    /// True once ids were given by both rules, so that they may collide or go back.
     mixed_ids: bool,
     /// True once a segment was listed (since the server was restarted).
     begun: bool,
@@ -51,7 +51,7 @@ enum Sharing {
     As(SegmentId),
     /// Missing at the origin (EXT-X-GAP), or never seen: not registered.
     Absent,
-    /// Its id already means another segment: not registered for good.
+    /// Its id means another segment, or one that is played later: not registered for good.
     Ambiguous,
 }
 
@@ -64,7 +64,8 @@ impl StreamTimeline {
     /// Takes in a version of the playlist and tells what it changes.
     ///
     /// - Ids are those of P2P Media Loader: in a live playlist the media sequence number, else the index in the playlist; a segment keeps
-    ///   the id that it got first. Where a stream ends and an index already means another segment, the new one is left out.
+    ///   the id that it got first. Ids must go up in playing order: segments that come with the end of a live stream are left out unless
+    ///   their index exceeds the numbers before it, as it does when the playlist begins at number 0.
     /// - A segment whose URL changed (a new token) is in `added` again; if it became another resource it is in `removed` too, which comes
     ///   first.
     /// - Segments that are missing at the origin (EXT-X-GAP) are left out.
@@ -85,8 +86,8 @@ impl StreamTimeline {
         self.live = Some(playlist.live);
         self.drop_before(playlist.media_sequence, &mut update);
 
-        let taken = self.mixed_ids.then(|| self.held.iter().filter_map(HeldSegment::id).collect::<BTreeSet<_>>());
-        let mut registrar = Registrar { live: playlist.live, first_sequence: playlist.media_sequence, taken, update: &mut update };
+        let greatest_id = self.held.iter().filter(|_| self.mixed_ids).filter_map(HeldSegment::id).max();
+        let mut registrar = Registrar { live: playlist.live, first_sequence: playlist.media_sequence, greatest_id, update: &mut update };
         self.bridge_to(playlist);
         self.prepend(playlist, &mut registrar);
         self.compare(playlist, &mut registrar);
@@ -261,8 +262,8 @@ enum Relation {
 struct Registrar<'u> {
     live: bool,
     first_sequence: u64,
-    /// Ids in use; absent while they cannot collide.
-    taken: Option<BTreeSet<SegmentId>>,
+    /// The greatest id in use, which new ones must exceed; absent while ids follow one rule.
+    greatest_id: Option<SegmentId>,
     update: &'u mut StreamUpdate,
 }
 
@@ -280,11 +281,13 @@ impl Registrar<'_> {
         }
         let number = if self.live { segment.sequence } else { segment.sequence.saturating_sub(self.first_sequence) };
         let id = SegmentId(i64::try_from(number).unwrap_or(i64::MAX));
-        let is_free = self.taken.as_mut().is_none_or(|taken| taken.insert(id));
-        held.sharing = if is_free { Sharing::As(id) } else { Sharing::Ambiguous };
-        if is_free {
-            self.update.added.push(held.to_segment(id));
+        if self.greatest_id.is_some_and(|greatest| id <= greatest) {
+            held.sharing = Sharing::Ambiguous;
+            return held;
         }
+        self.greatest_id = self.greatest_id.map(|_| id);
+        held.sharing = Sharing::As(id);
+        self.update.added.push(held.to_segment(id));
         held
     }
 }
