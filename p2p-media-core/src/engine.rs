@@ -70,7 +70,8 @@ pub struct Engine {
     stored: StoredSegments,
     handshakes: BTreeMap<ConnectionId, Handshake>,
     peers: Peers,
-    banned: LruCache<PeerId, ()>,
+    /// Peers that are not met again before a time.
+    banned: LruCache<PeerId, Timestamp>,
     trackers: Vec<TrackerState>,
     uploads: UploadQueue,
     origin_speed: OriginSpeed,

@@ -39,7 +39,7 @@ impl Engine {
         if download.last_failure.take().is_some() {
             download.http_failures = 0;
         }
-        let told = if download.held_back { None } else { download.total };
+        let told = download.sure_total();
         let so_far = if download.held_back { SegmentBytes::new() } else { download.bytes.clone() };
         self.outputs.extend(told.map(|total| Output::DeliverSize(request, total)));
         self.deliver(&[request], &so_far);
@@ -88,9 +88,13 @@ impl Engine {
         }
     }
 
+    /// The origin said how large a segment is.
     pub(super) fn set_total(&mut self, key: SegmentKey, total: u64) {
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
-        if download.total.replace(total).is_none() && !download.held_back {
+        let was_told = download.sure_total().is_some();
+        download.total = Some(total);
+        download.total_is_hearsay = false;
+        if !was_told && !download.held_back {
             let told = download.players.iter().map(|player| Output::DeliverSize(*player, total));
             self.outputs.extend(told);
         }
@@ -165,8 +169,10 @@ impl Engine {
     fn segment_complete(&mut self, key: SegmentKey, source: SegmentSource, peer: Option<PeerId>) {
         let Some(download) = self.downloads.by_segment.remove(&key) else { return };
         let size = download.bytes.len();
-        if download.held_back {
+        if download.sure_total().is_none() {
             self.outputs.extend(download.players.iter().map(|player| Output::DeliverSize(*player, size)));
+        }
+        if download.held_back {
             self.deliver(&download.players, &download.bytes);
         }
         for player in &download.players {

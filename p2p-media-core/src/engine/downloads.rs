@@ -22,6 +22,8 @@ pub(super) struct Download {
     pub(super) bytes: SegmentBytes,
     /// Size of the segment, once a source has said it.
     pub(super) total: Option<u64>,
+    /// Only a peer has said it. Players are told no size that may turn out to be a lie: they would pass it on before the bytes.
+    pub(super) total_is_hearsay: bool,
     pub(super) source: Source,
     /// Players that wait for it; every one has been given all of `bytes` unless `held_back`.
     pub(super) players: Vec<PlayerRequestId>,
@@ -78,6 +80,7 @@ impl Download {
             started: None,
             bytes: SegmentBytes::new(),
             total,
+            total_is_hearsay: false,
             source: Source::None,
             players: Vec::new(),
             held_back,
@@ -99,6 +102,11 @@ impl Download {
         HttpRequest { url: self.segment.url.clone(), first, last }
     }
 
+    /// The size that players may be told before the end.
+    pub(super) fn sure_total(&self) -> Option<u64> {
+        self.total.filter(|_| !self.held_back && !self.total_is_hearsay)
+    }
+
     /// Bytes still missing; `None` while the size is unknown.
     pub(super) fn remaining(&self) -> Option<u64> {
         self.total.map(|total| total.saturating_sub(self.bytes.len()))
@@ -114,6 +122,7 @@ impl Download {
         self.bytes = SegmentBytes::new();
         self.given_by.clear();
         self.total = self.segment.byte_range.map(|range| range.len());
+        self.total_is_hearsay = false;
     }
 }
 

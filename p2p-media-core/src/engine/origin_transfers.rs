@@ -72,7 +72,6 @@ impl Engine {
             (_, Some(size)) if size > MAX_SEGMENT_BYTES => {
                 self.http_failed(id, RequestError::HttpBytesMismatch { expected: MAX_SEGMENT_BYTES, got: size });
             }
-            (None, Some(size)) => self.set_total(key, size),
             (Some(total), Some(size)) if size != total => {
                 // A peer gave another size: the origin is right. What that peer gave is dropped unless a player has it already.
                 if download.players.is_empty() || download.held_back {
@@ -82,12 +81,13 @@ impl Engine {
                     }
                     self.start_http(key);
                 } else if size >= download.bytes.len() {
-                    download.total = Some(size);
+                    self.set_total(key, size);
                 } else {
                     self.fail_players(key, &SegmentError::Refused);
                     self.drop_download(key);
                 }
             }
+            (_, Some(size)) => self.set_total(key, size),
             _ => {}
         }
     }

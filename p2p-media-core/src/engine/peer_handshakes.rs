@@ -117,7 +117,7 @@ impl Engine {
         let Some(state) = self.streams.get(&stream) else { return false };
         peer != self.peer_id
             && !options(&self.config, state.stream.kind).p2p_disabled
-            && !self.banned.contains(&peer)
+            && self.banned.peek(&peer).is_none_or(|until| *until <= self.now)
             && !self.peers.values().any(|connected| connected.stream == stream && connected.id == peer)
     }
 

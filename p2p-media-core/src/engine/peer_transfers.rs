@@ -15,12 +15,15 @@ use crate::event::{Event, SegmentSource};
 use crate::identity::PeerId;
 use crate::media::{SegmentId, SegmentKey, StreamKey};
 use crate::peer_protocol::{Command, IncomingSegment, IncomingStep, MessageReader, PeerMessage, RequestId, sort_nearest_first};
+use crate::timestamp::Timestamp;
 use crate::tracker_protocol::OfferId;
 
 /// Request numbers go round in the range that the official peer uses.
 const REQUEST_NUMBERS: u64 = 1000;
 /// Misbehaving peers that are remembered, so that they are not met again at once.
 const MOST_BANNED_PEERS: usize = 256;
+/// A peer that let its requests time out is not met again for this long: it may just have stood still.
+const TIMED_OUT_PEER_REST_S: f64 = 120.0;
 /// A peer that was of no use for this long may be replaced.
 const USELESS_AFTER_S: f64 = 60.0;
 
@@ -66,10 +69,12 @@ impl Engine {
         if let Some(peer) = self.peers.get(&connection) {
             if matches!(reason, CloseReason::Misbehaved(_) | CloseReason::WrongBytes) {
                 self.stats.peers_misbehaved += 1;
-                self.banned.put(peer.id, ());
-                while self.banned.len() > MOST_BANNED_PEERS {
-                    self.banned.pop_lru();
-                }
+                self.banned.put(peer.id, Timestamp::FAR_FUTURE);
+            } else if reason == CloseReason::TimedOut {
+                self.banned.put(peer.id, self.now.offset_secs(TIMED_OUT_PEER_REST_S));
+            }
+            while self.banned.len() > MOST_BANNED_PEERS {
+                self.banned.pop_lru();
             }
             if !matches!(reason, CloseReason::Left | CloseReason::Duplicate | CloseReason::Replaced) {
                 let (peer, kind) = (peer.id, peer.kind);
@@ -167,8 +172,12 @@ impl Engine {
                 download.last_byte_at = now;
                 download.first_byte_at = Some(now);
                 peer.speed.response_s.add(now.since(download.asked_at).as_secs_f64());
-                if let Some(total) = download.incoming.total() {
-                    self.set_total(key, total);
+                let total = download.incoming.total();
+                if let Some(download) = self.downloads.by_segment.get_mut(&key)
+                    && download.total.is_none()
+                {
+                    download.total = total;
+                    download.total_is_hearsay = true;
                 }
             }
             IncomingStep::Bytes(bytes) => {
@@ -244,6 +253,11 @@ impl Engine {
     pub(super) fn peer_timed_out(&mut self, connection: ConnectionId) {
         self.cancel_at_peer(connection);
         self.peer_download_failed(connection, RequestError::BytesReceivingTimeout);
+        self.note_unanswered_request(connection);
+    }
+
+    /// Too many requests in a row without a byte, and the peer is worth no further one.
+    pub(super) fn note_unanswered_request(&mut self, connection: ConnectionId) {
         let Some(peer) = self.peers.get_mut(&connection) else { return };
         peer.timeouts += 1;
         if peer.timeouts >= options(&self.config, peer.kind).p2p_error_retries.max(1) {

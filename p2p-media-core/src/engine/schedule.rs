@@ -168,7 +168,13 @@ impl Engine {
         if in_time || download.http_failures > 0 || !self.origin_may_be_asked(key, stream_options, true) {
             return self.now.offset_secs(LATE_TRANSFER_CHECK_S);
         }
+        let answer_time = stream_options.p2p_not_receiving_bytes_timeout / 2;
+        let transfer = self.peers.get(&connection).and_then(|peer| peer.download.as_ref());
+        let is_unanswered = transfer.is_some_and(|transfer| transfer.bytes == 0 && self.now >= transfer.asked_at + answer_time);
         self.abort_source(key);
+        if is_unanswered {
+            self.note_unanswered_request(connection);
+        }
         self.start_http(key);
         Timestamp::FAR_FUTURE
     }
