@@ -2,6 +2,7 @@
 //! replay of VOD playlists as live ones.
 
 mod catalogue;
+mod fmp4_time;
 mod live;
 mod pacing;
 mod playlist;
@@ -54,7 +55,8 @@ impl OriginConfig {
 /// How VOD playlists are replayed as live ones.
 ///
 /// The media begin one window before the server does and are repeated without end, with a discontinuity at each seam. A segment can be
-/// had, and is listed, from the moment at which it would have been recorded whole.
+/// had, and is listed, from the moment at which it would have been recorded whole. Fragmented MP4 segments are moved in time, so that the
+/// passes follow each other; the times in MPEG-TS segments begin anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveConfig {
     /// How much a playlist shows; three target durations at least.

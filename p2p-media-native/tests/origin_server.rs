@@ -180,6 +180,33 @@ async fn replays_a_folder_as_a_live_stream() {
 }
 
 #[tokio::test]
+async fn later_passes_are_later_in_time() {
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/media");
+    let live = Some(LiveConfig { window: Duration::from_secs(70) });
+    let server = OriginServer::bind(OriginConfig { live, ..OriginConfig::new(&sample) }).await.unwrap();
+    let file = std::fs::read(sample.join("seg_2_01.m4s")).unwrap();
+    assert_eq!(get(&server, "seg_2_01.m4s").await.bytes().await.unwrap(), file);
+
+    let response = get(&server, "seg_2_01.m4s?loop=1").await;
+    assert_eq!(header(response.headers(), "content-type"), "video/iso.segment");
+    let delayed = response.bytes().await.unwrap();
+    assert_eq!(delayed.len(), file.len());
+    let changed: Vec<usize> = (0..file.len()).filter(|&at| delayed[at] != file[at]).collect();
+    assert!((1..=16).contains(&changed.len()), "the times of one index and one fragment: {changed:?}");
+
+    let middle = changed[0] as u64;
+    let url = server.url("seg_2_01.m4s") + "?loop=1";
+    let range = |range: String| client().get(&url).header(RANGE, range).send();
+    let start = range(format!("bytes=0-{}", middle - 1)).await.unwrap();
+    assert_eq!((start.status().as_u16(), header(start.headers(), "content-length")), (206, middle.to_string().as_str()));
+    let end = range(format!("bytes={middle}-")).await.unwrap();
+    assert_eq!(header(end.headers(), "content-range"), format!("bytes {middle}-{}/{}", file.len() - 1, file.len()));
+    assert_eq!([start.bytes().await.unwrap(), end.bytes().await.unwrap()].concat(), delayed);
+    assert_eq!(range(format!("bytes={}-", file.len())).await.unwrap().status(), 416);
+    server.shutdown().await;
+}
+
+#[tokio::test]
 async fn is_slow_when_told_to_be() {
     let dir = folder();
     std::fs::write(dir.path().join("long.ts"), vec![0; 100_000]).unwrap();

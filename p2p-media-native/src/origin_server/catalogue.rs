@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -12,6 +12,7 @@ use url::Url;
 
 use super::{
     OriginError,
+    fmp4_time::{Timescales, timescales},
     live::{LivePlaylist, Production},
     playlist::{MalformedPlaylist, VodPlaylist, attribute},
 };
@@ -21,6 +22,8 @@ const MAX_FILES: usize = 200_000;
 const MAX_DEPTH: usize = 16;
 /// Size of a playlist that is read.
 const MAX_PLAYLIST_BYTES: u64 = 16 * 1024 * 1024;
+/// How much of a file is searched for an init segment.
+const MAX_INIT_SEGMENT_BYTES: u64 = 1024 * 1024;
 /// Segments that a live playlist lists.
 const MAX_LISTED_SEGMENTS: u64 = 100_000;
 /// Fewer target durations than this in a live playlist break players (RFC 8216, section 6.2.2).
@@ -143,7 +146,7 @@ impl Catalogue {
                 let reason = format!("too short for a window of {} s", replay.window.as_secs());
                 return Err(OriginError::MalformedPlaylist { path: dir.join(path), reason });
             }
-            replay.production.add(&playlist, |uri| resolve(path, uri));
+            replay.production.add(&playlist, |uri| resolve(path, uri), |map| init_timescales(dir, path, map));
             replay.playlists.insert(path.into(), playlist);
         }
         Ok(replay)
@@ -170,10 +173,22 @@ fn is_manifest(name: &str) -> bool {
     [".m3u8", ".m3u", ".mpd"].iter().any(|extension| name.ends_with(extension))
 }
 
-fn read_text(file: &Path) -> std::io::Result<String> {
+fn read_text(file: &Path) -> io::Result<String> {
+    Ok(String::from_utf8_lossy(&read_at_most(file, MAX_PLAYLIST_BYTES)?).into_owned())
+}
+
+fn read_at_most(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    std::fs::File::open(file)?.take(MAX_PLAYLIST_BYTES).read_to_end(&mut bytes)?;
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    std::fs::File::open(file)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The tracks of the init segment that an EXT-X-MAP line of the playlist at `path` names; empty when there is none. An init segment in the
+/// file of its segments comes first there, so that its byte range can be left aside.
+fn init_timescales(dir: &Path, path: &str, map: &str) -> Timescales {
+    let init = attribute(map, "URI").and_then(|uri| resolve(path, uri));
+    let bytes = init.and_then(|init| read_at_most(&dir.join(init), MAX_INIT_SEGMENT_BYTES).ok());
+    bytes.map_or_else(Timescales::new, |bytes| timescales(&bytes))
 }
 
 fn tag_uris<'a>(text: &'a str, tag: &'a str) -> impl Iterator<Item = &'a str> {

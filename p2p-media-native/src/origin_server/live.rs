@@ -4,10 +4,14 @@ use std::{
     collections::HashMap,
     fmt::Write,
     ops::RangeInclusive,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use super::playlist::{VodPlaylist, VodSegment};
+use super::{
+    fmp4_time::Timescales,
+    playlist::{VodPlaylist, VodSegment},
+};
 
 /// Query parameter that tells the URL of a segment in one pass over the VOD from the same segment in the next.
 const LOOP_PARAMETER: &str = "loop";
@@ -78,7 +82,7 @@ impl LivePlaylist {
             if discontinuity {
                 line(format_args!("#EXT-X-DISCONTINUITY"));
             }
-            let is_key = |line: &std::sync::Arc<str>| line.starts_with("#EXT-X-KEY");
+            let is_key = |line: &Arc<str>| line.starts_with("#EXT-X-KEY");
             if context.iter().any(is_key) && !segment.context.iter().any(is_key) {
                 line(format_args!("#EXT-X-KEY:METHOD=NONE"));
             }
@@ -133,16 +137,26 @@ pub(super) struct Production {
 #[derive(Clone, Debug)]
 struct ProducedFile {
     loop_us: u64,
+    timescales: Arc<Timescales>,
     segments: Vec<(Option<RangeInclusive<u64>>, u64)>,
 }
 
 impl Production {
-    /// Adds the segments of a playlist; `path_of` gives the file that a URI names, if it is one of ours.
-    pub(super) fn add(&mut self, playlist: &LivePlaylist, path_of: impl Fn(&str) -> Option<String>) {
+    /// Adds the segments of a playlist; `path_of` gives the file that a URI names, if it is one of ours, and `timescales_of` reads the init
+    /// segment that an EXT-X-MAP line names.
+    pub(super) fn add(
+        &mut self,
+        playlist: &LivePlaylist,
+        path_of: impl Fn(&str) -> Option<String>,
+        timescales_of: impl Fn(&str) -> Timescales,
+    ) {
+        let mut inits: HashMap<&str, Arc<Timescales>> = HashMap::new();
         for segment in &playlist.vod.segments {
             let Some(path) = path_of(&segment.uri) else { continue };
+            let map = segment.context.iter().find(|line| line.starts_with("#EXT-X-MAP")).map_or("", |line| line);
+            let timescales = inits.entry(map).or_insert_with(|| Arc::new(timescales_of(map))).clone();
             let range = segment.byte_range.map(|(offset, length)| offset..=(offset + length).saturating_sub(1));
-            let new = ProducedFile { loop_us: playlist.loop_us, segments: Vec::new() };
+            let new = ProducedFile { loop_us: playlist.loop_us, timescales, segments: Vec::new() };
             self.files.entry(path).or_insert(new).segments.push((range, segment.end_us));
         }
     }
@@ -157,6 +171,20 @@ impl Production {
         let Some(last_end_us) = wanted.map(|(_, end_us)| *end_us).max() else { return true };
         pass_of_query(query).saturating_mul(file.loop_us).saturating_add(last_end_us) <= micros(elapsed)
     }
+
+    /// What has to be done to a file for the pass that the query names. `None` when it can be sent as it is.
+    pub(super) fn delay(&self, path: &str, query: &str) -> Option<Delay> {
+        let file = self.files.get(path).filter(|file| !file.timescales.is_empty())?;
+        let microseconds = pass_of_query(query).saturating_mul(file.loop_us);
+        (microseconds > 0).then(|| Delay { microseconds, timescales: file.timescales.clone() })
+    }
+}
+
+/// How a segment differs from its file in a later pass.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Delay {
+    pub(super) microseconds: u64,
+    pub(super) timescales: Arc<Timescales>,
 }
 
 fn uri_in_pass(uri: &str, pass: u64) -> String {
@@ -271,7 +299,7 @@ mod tests {
     #[test]
     fn segments_exist_when_they_have_ended() {
         let mut production = Production::default();
-        production.add(&live(VOD, 6_000_000), |uri| Some(format!("v/{uri}")));
+        production.add(&live(VOD, 6_000_000), |uri| Some(format!("v/{uri}")), |_| Timescales::from([(1, 90_000)]));
         let exists = |path: &str, query: &str, milliseconds| production.exists(path, query, None, Duration::from_millis(milliseconds));
         assert!(exists("v/init.mp4", "", 0));
         assert!(!exists("v/0.m4s", "", 1_999));
@@ -280,6 +308,11 @@ mod tests {
         assert!(!exists("v/1.m4s", "token=a&loop=1", 9_999));
         assert!(exists("v/1.m4s", "token=a&loop=1", 10_000));
         assert!(!exists("v/1.m4s", "loop=18446744073709551615", 10_000));
+
+        let microseconds = |path, query| production.delay(path, query).map(|delay| delay.microseconds);
+        assert_eq!(microseconds("v/1.m4s", ""), None);
+        assert_eq!(microseconds("v/1.m4s", "loop=2"), Some(12_000_000));
+        assert_eq!(microseconds("v/init.mp4", "loop=2"), None);
     }
 
     #[test]
@@ -287,7 +320,7 @@ mod tests {
         let text = "#EXTM3U\n#EXT-X-MAP:URI=\"m.mp4\",BYTERANGE=\"10@0\"\n#EXTINF:1,\n#EXT-X-BYTERANGE:5@10\nm.mp4\n#EXTINF:1,\n\
             #EXT-X-BYTERANGE:5\nm.mp4\n";
         let mut production = Production::default();
-        production.add(&live(text, 0), |uri| Some(uri.into()));
+        production.add(&live(text, 0), |uri| Some(uri.into()), |_| Timescales::new());
         let exists = |range, seconds| production.exists("m.mp4", "", range, Duration::from_secs(seconds));
         assert!(exists(Some(0..=9), 0));
         assert!(!exists(Some(10..=14), 0));

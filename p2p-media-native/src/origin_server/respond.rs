@@ -1,6 +1,13 @@
 //! Answers requests: files by tower-http, live playlists, the page of manifests, the figures.
 
-use std::{fmt::Write, ops::RangeInclusive, path::Path, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    fmt::Write,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -23,13 +30,16 @@ use tower_http::{
 
 use super::{
     catalogue::{Catalogue, Replay, path_in_folder},
-    live::LiveClock,
+    fmp4_time::delay as delay_fragments,
+    live::{Delay, LiveClock},
     pacing::Pacer,
     stats::{Counter, Counters, FileKind, OriginStats},
 };
 
 /// Bytes of a file sent at once: small, so that a rate limit gives a steady stream.
 const CHUNK_BYTES: usize = 16 * 1024;
+/// Size of a file whose times can be moved: it is held in memory for that.
+const MAX_DELAYED_FILE_BYTES: u64 = 64 * 1024 * 1024;
 /// Manifests that the page lists.
 const MAX_LISTED_MANIFESTS: usize = 1000;
 /// How long a browser may keep the answer to a preflight request.
@@ -44,6 +54,7 @@ const PATH_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').r
 /// What every request needs.
 #[derive(Debug)]
 pub(super) struct Origin {
+    dir: PathBuf,
     catalogue: Catalogue,
     live: Option<LiveReplay>,
     files: ServeDir,
@@ -92,7 +103,7 @@ impl Origin {
         closed: watch::Receiver<bool>,
     ) -> Self {
         let files = ServeDir::new(dir).append_index_html_on_directories(false).with_buf_chunk_size(CHUNK_BYTES);
-        Self { catalogue, live, files, counters: Counters::default(), pacer: pacer.map(Arc::new), latency, closed }
+        Self { dir: dir.into(), catalogue, live, files, counters: Counters::default(), pacer: pacer.map(Arc::new), latency, closed }
     }
 
     pub(super) fn manifests(&self) -> &[String] {
@@ -173,14 +184,20 @@ async fn file_or_playlist(origin: &Origin, path: &str, request: Request) -> Resp
     let kind = origin.kind(path);
     if let Some(live) = &origin.live {
         let elapsed = live.clock.window + live.started.elapsed();
+        let query = request.uri().query().unwrap_or_default();
         if let Some(playlist) = live.replay.playlists.get(path) {
             let text = playlist.text(&live.clock, elapsed);
             let headers = [(CONTENT_TYPE, HLS_TYPE), (CACHE_CONTROL, MANIFEST_CACHING), (CONTENT_LENGTH, HeaderValue::from(text.len()))];
             let body = origin.send(Body::from(text), origin.counters.request(path, kind));
             return (headers, body).into_response();
         }
-        if !live.replay.production.exists(path, request.uri().query().unwrap_or_default(), requested_range(request.headers()), elapsed) {
+        if !live.replay.production.exists(path, query, requested_range(request.headers()), elapsed) {
             return not_found("this segment is still to come\n");
+        }
+        if let Some(delay) = live.replay.production.delay(path, query)
+            && let Some(response) = delayed_segment(origin, path, kind, delay, request.headers()).await
+        {
+            return response;
         }
     }
     let response = match origin.files.clone().try_call(request).await {
@@ -200,6 +217,37 @@ async fn file_or_playlist(origin: &Origin, path: &str, request: Request) -> Resp
     }
     let body = origin.send(body, origin.counters.request(path, kind));
     Response::from_parts(parts, body)
+}
+
+/// A segment of a later pass, with its times moved. `None` when the file cannot be read or is too large for that: it is then sent as it is.
+async fn delayed_segment(origin: &Origin, path: &str, kind: FileKind, delay: Delay, headers: &HeaderMap) -> Option<Response> {
+    let file = origin.dir.join(path);
+    let size = tokio::fs::metadata(&file).await.ok()?.len();
+    if size == 0 || size > MAX_DELAYED_FILE_BYTES {
+        return None;
+    }
+    let mut bytes = tokio::fs::read(&file).await.ok()?;
+    delay_fragments(&mut bytes, &delay.timescales, delay.microseconds);
+    let mut body = Bytes::from(bytes);
+    let (mut status, mut content_range) = (StatusCode::OK, None);
+    let size = body.len() as u64;
+    if let Some(range) = requested_range(headers) {
+        if *range.start() >= size || range.is_empty() {
+            return Some((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response());
+        }
+        let (first, last) = (*range.start(), (*range.end()).min(size - 1));
+        body = body.slice(usize::try_from(first).ok()?..=usize::try_from(last).ok()?);
+        (status, content_range) = (StatusCode::PARTIAL_CONTENT, Some([(CONTENT_RANGE, format!("bytes {first}-{last}/{size}"))]));
+    }
+    let headers = [
+        (CONTENT_TYPE, media_type(path).unwrap_or(HeaderValue::from_static("application/octet-stream"))),
+        (CACHE_CONTROL, FILE_CACHING),
+        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
+        (CONTENT_LENGTH, HeaderValue::from(body.len())),
+    ];
+    let chunks = (0..body.len()).step_by(CHUNK_BYTES).map(|at| body.slice(at..body.len().min(at + CHUNK_BYTES)));
+    let chunks = Body::from_stream(futures::stream::iter(chunks.map(Ok::<_, Infallible>).collect::<Vec<_>>()));
+    Some((status, headers, content_range, origin.send(chunks, origin.counters.request(path, kind))).into_response())
 }
 
 fn not_found(reason: &'static str) -> Response {
