@@ -12,7 +12,7 @@ use crate::tracker_server::{TlsFiles, TrackerConfig, TrackerLimits, TrackerServe
 /// Players, official p2p-media-loader pages included, name it as ws://HOST:PORT. The same port answers /stats.json and /metrics.
 #[derive(Debug, Clone, clap::Args)]
 pub struct TrackerArgs {
-    /// Address and port to listen on; 0.0.0.0:8000 or [::]:8000 lets other machines in, port 0 takes any free port.
+    /// Address and port to listen on; `0.0.0.0:8000` or `[::]:8000` lets other machines in, port 0 takes any free port.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
 
