@@ -190,15 +190,14 @@ impl Engine {
                 if let Some(download) = self.downloads.by_segment.get_mut(&key) {
                     download.given_by.insert(connection);
                 }
+                let is_last = download.incoming.remaining() == 0;
                 self.take_bytes(key, bytes);
+                if is_last {
+                    // The confirmation adds nothing, and may wait behind other peers' media.
+                    self.peer_download_completed(connection);
+                }
             }
-            IncomingStep::Completed => {
-                peer.speed.add_transfer(download.bytes, now.since(download.first_byte_at.unwrap_or(now)));
-                peer.timeouts = 0;
-                let id = peer.id;
-                peer.download = None;
-                self.all_bytes_here(key, SegmentSource::P2p, Some(id));
-            }
+            IncomingStep::Completed => self.peer_download_completed(connection),
             IncomingStep::Absent => {
                 // It may have dropped the segment since it announced it.
                 if let Some(announced) = peer.announced.as_mut() {
@@ -208,6 +207,15 @@ impl Engine {
             }
             IncomingStep::Violation(misbehaved) => self.close_peer(connection, misbehaved.into()),
         }
+    }
+
+    fn peer_download_completed(&mut self, connection: ConnectionId) {
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let Some(download) = peer.download.take() else { return };
+        peer.speed.add_transfer(download.bytes, self.now.since(download.first_byte_at.unwrap_or(self.now)));
+        peer.timeouts = 0;
+        let id = peer.id;
+        self.all_bytes_here(download.segment, SegmentSource::P2p, Some(id));
     }
 
     /// Asks a peer for what is missing of a segment.
