@@ -9,6 +9,9 @@ use p2p_media_core::media::SegmentKey;
 
 use crate::simulation::NodeId;
 
+/// Packets up to this size do not wait for their turn after another one of their flow.
+const SMALL_BYTES: usize = 1200;
+
 /// One end of a peer connection.
 pub(crate) type End = (NodeId, ConnectionId);
 
@@ -84,8 +87,26 @@ impl Link {
     /// The packet that has left the link, and the seconds that the next one takes.
     pub(crate) fn finish(&mut self) -> (Option<Packet>, Option<f64>) {
         let finished = self.in_service.take();
-        let next = loop {
-            let Some(flow) = self.turns.pop_front() else { break None };
+        let bundled = finished.as_ref().and_then(|finished| self.next_small(finished.flow));
+        let next = if bundled.is_some() { bundled } else { self.next_in_turn() };
+        let seconds = next.as_ref().map(|packet| packet.bytes() as f64 / self.bytes_per_s);
+        self.in_service = next;
+        (finished, seconds)
+    }
+
+    /// What is small goes with the packet before it, as in one datagram.
+    fn next_small(&mut self, flow: Flow) -> Option<Packet> {
+        let queue = self.waiting.get_mut(&flow)?;
+        let packet = queue.pop_front_if(|packet| packet.bytes() <= SMALL_BYTES)?;
+        if queue.is_empty() {
+            self.drop_flow(flow);
+        }
+        Some(packet)
+    }
+
+    fn next_in_turn(&mut self) -> Option<Packet> {
+        loop {
+            let flow = self.turns.pop_front()?;
             let Some(queue) = self.waiting.get_mut(&flow) else { continue };
             let packet = queue.pop_front();
             if queue.is_empty() {
@@ -94,12 +115,9 @@ impl Link {
                 self.turns.push_back(flow);
             }
             if packet.is_some() {
-                break packet;
+                return packet;
             }
-        };
-        let seconds = next.as_ref().map(|packet| packet.bytes() as f64 / self.bytes_per_s);
-        self.in_service = next;
-        (finished, seconds)
+        }
     }
 
     /// Drops what a flow has waiting.
@@ -125,13 +143,13 @@ mod tests {
         };
         let mut link = Link::new(100.0);
         assert_eq!(link.push(packet(1, 100)), Some(1.0));
-        for bytes in [10, 20, 30] {
+        for bytes in [1_500, 30, 2_000] {
             assert_eq!(link.push(packet(1, bytes)), None);
         }
-        link.push(packet(2, 40));
+        link.push(packet(2, 4_000));
         link.push(packet(3, 50));
         link.drop_flow(Flow::Http(NodeId(0), HttpId(3)));
         let left: Vec<_> = std::iter::from_fn(|| link.finish().0.map(|packet| packet.bytes())).collect();
-        assert_eq!(left, [100, 10, 40, 20, 30]);
+        assert_eq!(left, [100, 1_500, 30, 4_000, 2_000]);
     }
 }

@@ -32,6 +32,8 @@ pub struct Playback {
     pub startup_ms: Option<f64>,
     /// Interruptions, those after a seek not counted.
     pub stalls: u32,
+    /// When each began, in seconds since the simulation began.
+    pub stalled_at_s: Vec<f64>,
     /// Milliseconds that they lasted.
     pub stall_ms: f64,
     /// Milliseconds from each seek to the next picture.
@@ -200,6 +202,7 @@ impl Player {
         } else {
             self.state = State::Stalled(now);
             self.playback.stalls += 1;
+            self.playback.stalled_at_s.push(now.as_secs_f64());
         }
     }
 

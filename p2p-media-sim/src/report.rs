@@ -100,15 +100,17 @@ impl fmt::Display for Report {
             self.most_origin_copies(),
             self.origin_requests,
         )?;
-        for (index, viewer) in self.viewers.iter().enumerate().take(20) {
+        let told = |(index, viewer): &(usize, &ViewerReport)| *index < 10 || viewer.playback.stalls > 0;
+        for (index, viewer) in self.viewers.iter().enumerate().filter(told) {
             let (playback, engine) = (&viewer.playback, &viewer.engine);
             writeln!(
                 f,
-                "viewer {index}: start-up {:.0} ms, {} stalls ({:.0} ms), {} segments, http {} KB in {}, p2p {} KB in {}, up {} KB, peers {} \
+                "viewer {index}: start-up {:.0} ms, {} stalls ({:.0} ms) {:?}, {} segments, http {} KB in {}, p2p {} KB in {}, up {} KB, peers {} \
                  (most {}), misbehaved {}, at {:.1} s{}",
                 playback.startup_ms.unwrap_or(f64::INFINITY),
                 playback.stalls,
                 playback.stall_ms,
+                playback.stalled_at_s,
                 playback.segments,
                 engine.http_bytes / 1000,
                 engine.http_requests,

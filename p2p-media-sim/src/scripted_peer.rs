@@ -29,6 +29,8 @@ pub enum Seen {
 pub enum Act {
     /// Sends a message as it is, after so many seconds.
     Send(f64, Bytes),
+    /// Sends nothing more of what waits for its time, as after a cancel.
+    StopSending,
     /// Ends the connection after so many seconds; the viewer learns of it.
     Close(f64),
 }
@@ -48,6 +50,8 @@ pub struct ScriptedPeer {
     next_connection: u64,
     offered: BTreeMap<OfferId, ConnectionId>,
     readers: BTreeMap<ConnectionId, MessageReader>,
+    /// What is sent later belongs to the count of stops of its time.
+    stops: BTreeMap<ConnectionId, u64>,
 }
 
 impl std::fmt::Debug for ScriptedPeer {
@@ -70,6 +74,7 @@ impl ScriptedPeer {
             next_connection: 1,
             offered: BTreeMap::new(),
             readers: BTreeMap::new(),
+            stops: BTreeMap::new(),
         }
     }
 
@@ -163,9 +168,27 @@ impl Simulation {
         let Some(peer) = self.scripted(node) else { return };
         for act in (peer.script)(seen) {
             match act {
-                Act::Send(seconds, message) => self.queue.push_in(seconds, Happening::ScriptedSend(node, connection, message)),
+                Act::Send(seconds, message) => {
+                    let stops = self.stops_of(node, connection);
+                    self.queue.push_in(seconds, Happening::ScriptedSend(node, connection, message, stops));
+                }
+                Act::StopSending => {
+                    if let Some(peer) = self.scripted(node) {
+                        *peer.stops.entry(connection).or_default() += 1;
+                    }
+                }
                 Act::Close(seconds) => self.queue.push_in(seconds, Happening::ScriptedClose(node, connection)),
             }
+        }
+    }
+
+    fn stops_of(&mut self, node: NodeId, connection: ConnectionId) -> u64 {
+        self.scripted(node).and_then(|peer| peer.stops.get(&connection).copied()).unwrap_or(0)
+    }
+
+    pub(crate) fn scripted_sends(&mut self, node: NodeId, connection: ConnectionId, message: Bytes, stops: u64) {
+        if self.stops_of(node, connection) == stops {
+            self.network.send_message(&mut self.queue, (node, connection), message);
         }
     }
 }

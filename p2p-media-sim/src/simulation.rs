@@ -92,7 +92,7 @@ pub(crate) enum Happening {
     /// A node that stood still goes on.
     Thaw(NodeId),
     /// A scripted peer sends.
-    ScriptedSend(NodeId, ConnectionId, Bytes),
+    ScriptedSend(NodeId, ConnectionId, Bytes, u64),
     /// A scripted peer closes a connection.
     ScriptedClose(NodeId, ConnectionId),
 }
@@ -244,9 +244,7 @@ impl Simulation {
             Happening::PlayheadTick(node) => self.playhead_tick(node),
             Happening::RefreshPlaylists(node) => self.refresh_playlists(node),
             Happening::Thaw(node) => self.thaw(node),
-            Happening::ScriptedSend(node, connection, message) => {
-                self.network.send_message(&mut self.queue, (node, connection), message);
-            }
+            Happening::ScriptedSend(node, connection, message, stops) => self.scripted_sends(node, connection, message, stops),
             Happening::ScriptedClose(node, connection) => self.close_connection((node, connection)),
         }
     }

@@ -10,27 +10,27 @@ use p2p_media_sim::simulation::Simulation;
 use p2p_media_sim::viewer::ViewerOptions;
 
 /// Bits per second of the main stream.
-pub const VIDEO: f64 = 3_000_000.0;
+pub(crate) const VIDEO: f64 = 3_000_000.0;
 /// Bits per second of separate audio.
-pub const AUDIO: f64 = 128_000.0;
+pub(crate) const AUDIO: f64 = 128_000.0;
 
 /// A film of one minute in segments of 2 s, without separate audio.
-pub fn film() -> Presentation {
+pub(crate) fn film() -> Presentation {
     Presentation::new(vec![StreamModel::vod(60.0, 2.0, VIDEO)])
 }
 
 /// The same with separate audio.
-pub fn film_with_audio() -> Presentation {
+pub(crate) fn film_with_audio() -> Presentation {
     Presentation::new(vec![StreamModel::vod(60.0, 2.0, VIDEO), StreamModel::vod(60.0, 2.0, AUDIO).audio()])
 }
 
 /// A live stream in segments of 2 s.
-pub fn live() -> Presentation {
+pub(crate) fn live() -> Presentation {
     Presentation::new(vec![StreamModel::live(2.0, VIDEO)])
 }
 
 /// Viewers of a film, one joining after the other, so many seconds apart; run until all must have played it.
-pub fn viewers_of_a_film(simulation: &mut Simulation, viewers: u32, apart_s: f64) -> Report {
+pub(crate) fn viewers_of_a_film(simulation: &mut Simulation, viewers: u32, apart_s: f64) -> Report {
     for index in 0..viewers {
         simulation.add_viewer(f64::from(index) * apart_s, ViewerOptions::vod());
     }
@@ -39,7 +39,7 @@ pub fn viewers_of_a_film(simulation: &mut Simulation, viewers: u32, apart_s: f64
 }
 
 /// A scenario must end so whatever went wrong in it.
-pub fn assert_played_well(report: &Report) {
+pub(crate) fn assert_played_well(report: &Report) {
     println!("{report}");
     assert_eq!(report.wrong_deliveries(), 0, "something wrong was delivered");
     assert_eq!(report.stalls(), 0, "playback was interrupted");
@@ -50,7 +50,7 @@ pub fn assert_played_well(report: &Report) {
 }
 
 /// Also played to the end.
-pub fn assert_played_to_the_end(report: &Report) {
+pub(crate) fn assert_played_to_the_end(report: &Report) {
     assert_played_well(report);
     for (index, viewer) in report.viewers.iter().enumerate() {
         assert!(viewer.playback.has_ended, "viewer {index} only came to {} s", viewer.playback.position_s);
@@ -58,12 +58,12 @@ pub fn assert_played_to_the_end(report: &Report) {
 }
 
 /// A segment of the first stream.
-pub fn segment(id: i64) -> SegmentKey {
+pub(crate) fn segment(id: i64) -> SegmentKey {
     SegmentKey { stream: StreamKey(0), id: SegmentId(id) }
 }
 
 /// A scripted peer that announces the whole film and answers requests by `answer`.
-pub fn peer_with_the_film(number: u64, mut answer: impl FnMut(Command) -> Vec<Act> + 'static) -> ScriptedPeer {
+pub(crate) fn peer_with_the_film(number: u64, mut answer: impl FnMut(Command) -> Vec<Act> + 'static) -> ScriptedPeer {
     use p2p_media_sim::scripted_peer::Seen;
     let script: Script = Box::new(move |seen| match seen {
         Seen::Opened => command(&Command::Announcement { loaded: (0..30).map(SegmentId).collect(), loading: Vec::new() }),
