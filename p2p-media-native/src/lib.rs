@@ -5,11 +5,17 @@ pub mod clock;
 pub mod config_file;
 mod error_chain;
 pub mod http_fetcher;
+pub mod manifest_fetch;
 #[cfg(feature = "program")]
 pub mod origin_server;
 pub mod peer_transport;
+pub mod player;
+#[cfg(feature = "program")]
+pub mod program;
 pub mod segment_storage;
 mod tls;
 #[cfg(feature = "program")]
 pub mod tracker_server;
 pub mod tracker_socket;
+#[cfg(feature = "program")]
+pub mod viewer;

@@ -2,11 +2,17 @@
 //!
 //! Exit codes: 0 when it did what was asked, 1 when something outside failed (an origin, a file, a port), 2 when the command line is wrong.
 
+pub mod bench;
+pub mod bench_tracker;
 pub mod bench_transport;
+pub mod demo;
 pub mod inspect;
+mod json_file;
 pub mod serve;
 pub mod shared_options;
 pub mod tracker;
+mod viewer_text;
+pub mod watch;
 
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
@@ -27,12 +33,19 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play a stream without a screen, and report how that went
+    Watch(Box<watch::WatchArgs>),
+    /// An origin, a tracker and several viewers on this machine, to see it work
+    Demo(Box<demo::DemoArgs>),
     /// A WebTorrent tracker: introduces the viewers of a stream to each other
     Tracker(tracker::TrackerArgs),
     /// A static origin for a folder of HLS and DASH files, or a live replay of it
     Serve(serve::ServeArgs),
     /// What a manifest means: streams, swarm ids, info hashes, segments
     Inspect(inspect::InspectArgs),
+    /// Measurements of this project, for its developers
+    #[command(subcommand, hide = true)]
+    Bench(bench::BenchCommand),
 }
 
 /// Why the program ends with a failure.
@@ -50,6 +63,9 @@ pub enum ProgramError {
         /// What is wrong.
         problem: String,
     },
+    /// A stream cannot be played.
+    #[error(transparent)]
+    Stream(crate::player::PlayerError),
     /// A configuration file cannot be used.
     #[error(transparent)]
     ConfigFile(#[from] crate::config_file::ConfigFileError),
@@ -93,9 +109,12 @@ pub fn main() -> ExitCode {
 
 async fn run(command: Command) -> Result<(), ProgramError> {
     match command {
+        Command::Watch(args) => watch::run(*args, stop_signal()).await,
+        Command::Demo(args) => demo::run(*args, stop_signal()).await,
         Command::Tracker(args) => Ok(tracker::run(args, stop_signal()).await?),
         Command::Serve(args) => Ok(serve::run(args, stop_signal()).await?),
         Command::Inspect(args) => inspect::run(args).await,
+        Command::Bench(command) => bench::run(command).await,
     }
 }
 

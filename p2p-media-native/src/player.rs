@@ -1,0 +1,192 @@
+//! The player's side of p2p-media: open a stream by its URL, read its segments in order, say where playback stands.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use p2p_media_native::player::{Player, PlayerConfig};
+//!
+//! let player = Player::open("https://example.com/master.m3u8", PlayerConfig::default()).await?;
+//! let mut segments = player.segments(&player.main_tracks()[0]).await?;
+//! while let Some(mut segment) = segments.next().await? {
+//!     player.set_playhead(segment.info().start, 1.0)?;
+//!     let init = segment.init().await?; // to the decoder first, when `segment.init_changed()`
+//!     while let Some(bytes) = segment.chunk().await? {
+//!         // to the decoder, while the rest is still on its way
+//!     }
+//! }
+//! player.close().await;
+//! # Ok(()) }
+//! ```
+//!
+//! Segments come from peers or from the origin, whichever the engine finds better; playlists and initialization segments always from the
+//! origin. Keys (EXT-X-KEY) are named in [`SegmentInfo::keys`], fetching them and decrypting is the player's business.
+
+mod error;
+mod init_segments;
+mod playlists;
+mod resource;
+mod segments;
+mod tracks;
+
+use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
+
+use p2p_media_core::backend::Backend as _;
+use p2p_media_core::config::Config;
+use p2p_media_core::driver::drive;
+use p2p_media_core::event::Stats;
+use p2p_media_core::identity::manifest_swarm_base;
+use p2p_media_core::media::Playhead;
+use p2p_media_core::session::{EventStream, Session, SessionError, session};
+use p2p_media_hls::{Playlist, Variables, parse};
+
+pub use error::PlayerError;
+pub(crate) use resource::fetch_resource;
+pub use segments::{Segment, SegmentInfo, Segments, Window};
+pub use tracks::Track;
+
+use crate::backend::NativeBackend;
+use crate::http_fetcher::ReqwestFetcher;
+use crate::manifest_fetch::fetch_manifest;
+use crate::segment_storage::StorageChoice;
+use init_segments::InitSegments;
+use playlists::Playlists;
+
+/// How a [`Player`] works.
+#[derive(Clone, Debug, Default)]
+pub struct PlayerConfig {
+    /// Options of the engine: trackers, ICE servers, limits.
+    pub engine: Config,
+    /// Where segments are kept.
+    pub storage: StorageChoice,
+    /// HTTP connections to share with others; its own when absent.
+    pub http: Option<ReqwestFetcher>,
+    /// Seed of the engine's choices, its peer id among them; random when absent.
+    pub seed: Option<u64>,
+}
+
+/// An open stream. Needs a tokio runtime; leaves its swarms by [`Player::close`], or when it and everything that it gave are dropped.
+#[derive(Debug)]
+pub struct Player {
+    shared: Arc<Shared>,
+    tracks: Vec<Track>,
+    manifest_url: String,
+}
+
+/// What a player and its open tracks have in common.
+#[derive(Debug)]
+struct Shared {
+    session: Session,
+    http: ReqwestFetcher,
+    playlists: Playlists,
+    init_segments: InitSegments,
+}
+
+impl Player {
+    /// Fetches a manifest and gets ready to share its streams. Nothing is shared before segments are read.
+    ///
+    /// # Errors
+    /// When the manifest cannot be had or is no HLS playlist, or the configuration is wrong.
+    pub async fn open(url: &str, config: PlayerConfig) -> Result<Self, PlayerError> {
+        config.engine.validate()?;
+        if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
+            return Err(PlayerError::InvalidUrl { url: url.to_owned() });
+        }
+        let mut backend = NativeBackend::new(&config.engine.ice_servers, config.storage)?;
+        if let Some(http) = config.http {
+            backend = backend.with_http(http);
+        }
+        let http = backend.http().clone();
+
+        let unavailable = |reason| PlayerError::Manifest { url: url.to_owned(), reason };
+        let manifest = fetch_manifest(&http, url).await.map_err(unavailable)?;
+        let malformed = |reason| PlayerError::Playlist { url: manifest.url.clone(), reason };
+        let (tracks, variables) = match parse(&manifest.bytes, &manifest.url, &Variables::default()).map_err(malformed)? {
+            Playlist::Multivariant(playlist) => (tracks::of_multivariant(&playlist), playlist.variables),
+            Playlist::Media(_) => (vec![tracks::of_media_playlist(&manifest.url)], Variables::default()),
+        };
+        if tracks.is_empty() {
+            return Err(PlayerError::NothingToPlay { url: manifest.url });
+        }
+        let base = config.engine.swarm_id.as_deref().unwrap_or_else(|| manifest_swarm_base(&manifest.url));
+        let swarms = tracks.iter().map(|track| Arc::from(track.stream.swarm_id(&config.engine.protocol_version_label, base))).collect();
+
+        let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(url));
+        let (session, input) = session(config.engine, seed);
+        tokio::spawn(drive(backend, input));
+        let shared = Shared {
+            session,
+            playlists: Playlists::new(http.clone(), variables, swarms),
+            init_segments: InitSegments::new(http.clone()),
+            http,
+        };
+        Ok(Self { shared: Arc::new(shared), tracks, manifest_url: manifest.url })
+    }
+
+    /// The manifest's URL after redirects.
+    pub fn manifest_url(&self) -> &str {
+        &self.manifest_url
+    }
+
+    /// Everything that can be played, in the manifest's order: main tracks first.
+    pub fn tracks(&self) -> &[Track] {
+        &self.tracks
+    }
+
+    /// Tracks to choose one of: video (with or without sound), or the audio of an audio-only presentation. Never empty.
+    pub fn main_tracks(&self) -> &[Track] {
+        let count = self.tracks.iter().take_while(|track| track.is_main()).count();
+        // A manifest with nothing but audio renditions.
+        &self.tracks[..if count == 0 { self.tracks.len() } else { count }]
+    }
+
+    /// The separate audio to play beside a main track: the default one of its group. `None` when it has its sound in itself, or none.
+    pub fn audio_of(&self, main: &Track) -> Option<&Track> {
+        let group = main.audio_group.as_deref()?;
+        let audio = || self.tracks.iter().filter(|track| !track.is_main() && track.groups.iter().any(|held| **held == *group));
+        audio().find(|track| track.is_default).or_else(|| audio().next())
+    }
+
+    /// Begins to read a track: at its beginning, or near the live edge (three target durations behind it, or as the playlist says).
+    ///
+    /// # Errors
+    /// When its playlist cannot be had or is none, or the player was closed.
+    pub async fn segments(&self, track: &Track) -> Result<Segments, PlayerError> {
+        let playlist = Arc::clone(&self.shared).open_playlist(track.index, &track.stream).await?;
+        Ok(Segments::new(Arc::clone(&self.shared), playlist))
+    }
+
+    /// Says where playback stands, in seconds on the timeline of [`SegmentInfo::start`], and how fast it goes: 1 is normal, 0 paused. Call it
+    /// on a seek, a pause, and a few times a second while playing: by it the engine knows what is needed when.
+    ///
+    /// # Errors
+    /// When the player was closed.
+    pub fn set_playhead(&self, position: f64, rate: f64) -> Result<(), SessionError> {
+        self.shared.session.set_playhead(Playhead { position, rate })
+    }
+
+    /// Figures since the player was opened.
+    pub async fn stats(&self) -> Stats {
+        self.shared.session.stats().await
+    }
+
+    /// Everything that happens from now on.
+    pub fn events(&self) -> EventStream {
+        self.shared.session.events()
+    }
+
+    /// The engine's session, for what the player does not offer itself.
+    pub fn session(&self) -> &Session {
+        &self.shared.session
+    }
+
+    /// The HTTP connections.
+    pub(crate) fn http(&self) -> &ReqwestFetcher {
+        &self.shared.http
+    }
+
+    /// Leaves the swarms and ends every transfer; the trackers hear of it. Gives the last figures.
+    pub async fn close(self) -> Stats {
+        self.shared.session.shutdown().await;
+        self.shared.session.stats().await
+    }
+}

@@ -1,0 +1,106 @@
+//! A viewer's state in words, for progress lines and tables.
+
+use std::time::Duration;
+
+use indicatif::DecimalBytes;
+
+use crate::viewer::{PlaybackState, ViewerReport, ViewerStatus};
+
+/// The columns of [`row`].
+pub(super) const HEADER: &str = "  state    time  buffer  picture       http        p2p   p2p %         up  peers  stalls";
+
+/// One viewer in a table.
+pub(super) fn row(status: &ViewerStatus) -> String {
+    let stats = &status.stats;
+    format!(
+        "{:>7} {:>7} {:>6.1}s {:>8} {:>10} {:>10} {:>6} {:>10} {:>6} {:>7}{}",
+        state(status.state),
+        clock(status.elapsed),
+        status.buffer,
+        status.height.map_or_else(String::new, |height| format!("{height}p")),
+        bytes(stats.http_bytes),
+        bytes(stats.p2p_bytes),
+        share(stats.p2p_bytes, stats.http_bytes),
+        bytes(stats.uploaded_bytes),
+        stats.peers,
+        status.stalls,
+        status.latency.map_or_else(String::new, |latency| format!("  {latency:.1} s behind")),
+    )
+}
+
+/// One viewer on a line.
+pub(super) fn line(status: &ViewerStatus) -> String {
+    let stats = &status.stats;
+    let mut parts = vec![
+        format!("{} {}", state(status.state), clock(status.elapsed)),
+        format!("buffer {:.1} s", status.buffer),
+        format!("http {}", bytes(stats.http_bytes)),
+        format!("p2p {} ({})", bytes(stats.p2p_bytes), share(stats.p2p_bytes, stats.http_bytes)),
+        format!("up {}", bytes(stats.uploaded_bytes)),
+        format!("{} peers", stats.peers),
+        format!("{} stalls", status.stalls),
+    ];
+    parts.extend(status.height.map(|height| format!("{height}p")));
+    parts.extend(status.latency.map(|latency| format!("{latency:.1} s behind live")));
+    parts.join(" · ")
+}
+
+/// What a viewer reports, on a few lines.
+pub(super) fn summary(report: &ViewerReport) -> String {
+    let startup = report.startup_ms.map_or_else(|| "never started".to_owned(), |ms| format!("started in {ms:.0} ms"));
+    let mut text = format!(
+        "{}\n  {startup}, played {:.1} s, {} stalls ({:.1} s)",
+        report.manifest,
+        report.played_s,
+        report.stalls,
+        report.stall_ms / 1000.0
+    );
+    if let Some(latency) = report.latency_s {
+        text += &format!(", {latency:.1} s behind live");
+    }
+    text += &format!(
+        "\n  {} segments, {}: http {}, p2p {} ({}), uploaded {}, at most {} peers",
+        report.segments,
+        bytes(report.delivered_bytes),
+        bytes(report.http_bytes),
+        bytes(report.p2p_bytes),
+        share(report.p2p_bytes, report.http_bytes),
+        bytes(report.uploaded_bytes),
+        report.peers_max
+    );
+    if let (Some(checked), Some(unchecked), Some(mismatched)) = (report.checked, report.unchecked, report.mismatched) {
+        text += &format!("\n  checked {checked} segments against the origin: {mismatched} differ");
+        if unchecked > 0 {
+            text += &format!(", {unchecked} could not be had again");
+        }
+    }
+    text
+}
+
+pub(super) fn bytes(bytes: u64) -> String {
+    DecimalBytes(bytes).to_string()
+}
+
+fn share(part: u64, rest: u64) -> String {
+    match part + rest {
+        0 => "-".to_owned(),
+        all => format!("{:.0}%", part as f64 * 100.0 / all as f64),
+    }
+}
+
+fn clock(elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs();
+    match seconds / 3600 {
+        0 => format!("{}:{:02}", seconds / 60, seconds % 60),
+        hours => format!("{hours}:{:02}:{:02}", seconds / 60 % 60, seconds % 60),
+    }
+}
+
+const fn state(state: PlaybackState) -> &'static str {
+    match state {
+        PlaybackState::Starting => "waiting",
+        PlaybackState::Playing => "playing",
+        PlaybackState::Stalled => "stalled",
+        PlaybackState::Ended => "ended",
+    }
+}

@@ -1,0 +1,152 @@
+//! Loading one track: segment after segment, as far ahead as a player would, in the rendition that fits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use p2p_media_core::error::SegmentError;
+use sha2::{Digest as _, Sha256};
+use tokio::time::Instant;
+
+use super::check::Delivered;
+use super::playback::PlaybackState;
+use super::quality::{Transfer, choose};
+use super::{Viewing, lock, sleep_until};
+use crate::player::{PlayerError, Segment, Segments, Track};
+
+/// Seconds of media that are loaded ahead of the picture.
+const BUFFER_TARGET_S: f64 = 30.0;
+/// Attempts at one segment, and the first wait between them; doubled each time.
+const ATTEMPTS: u32 = 4;
+const FIRST_RETRY_WAIT: Duration = Duration::from_millis(500);
+
+impl Viewing<'_> {
+    /// Loads a track to its end. `main` is the rendition that `segments` begins with, for the track whose rendition may change.
+    pub(super) async fn load_track(&self, index: usize, mut main: Option<Track>, mut segments: Segments) {
+        loop {
+            self.wait_for_room(index).await;
+            if let Some(current) = main.as_mut()
+                && let Some(other) = self.better_rendition(index, current)
+            {
+                match self.player.segments(&other).await {
+                    Ok(opened) => {
+                        segments = opened;
+                        segments.continue_from(lock(&self.playback).buffered_to(index));
+                        *lock(&self.height) = other.resolution.map(|(_, height)| height);
+                        *current = other;
+                    }
+                    Err(error) => self.errors.add(error.to_string()),
+                }
+            }
+            match segments.next().await {
+                Ok(Some(segment)) => {
+                    self.note_edge(&segments);
+                    self.load_segment(index, segment).await;
+                }
+                Ok(None) => break,
+                Err(error) => {
+                    self.errors.add(error.to_string());
+                    break;
+                }
+            }
+        }
+        lock(&self.playback).track_ended(Instant::now(), index);
+        self.changed.notify_one();
+    }
+
+    /// Waits until the track is not too far ahead. Of a live stream everything is loaded at once.
+    async fn wait_for_room(&self, index: usize) {
+        loop {
+            let (surplus_s, is_playing) = {
+                let mut playback = lock(&self.playback);
+                playback.advance(Instant::now());
+                (playback.ahead_s(index) - BUFFER_TARGET_S, playback.state() == PlaybackState::Playing)
+            };
+            if self.live || surplus_s < 0.0 {
+                return;
+            }
+            // While the picture stands still there is no telling when; looking twice a second costs nothing.
+            let wait_s = if is_playing { surplus_s } else { 0.5 };
+            sleep_until(Some(Instant::now() + Duration::from_secs_f64(wait_s) + Duration::from_millis(1))).await;
+        }
+    }
+
+    fn better_rendition(&self, index: usize, current: &Track) -> Option<Track> {
+        let ahead_s = lock(&self.playback).ahead_s(index);
+        let chosen = choose(self.player.main_tracks(), self.quality, &lock(&self.throughput), Some((current, ahead_s)));
+        (chosen != current).then(|| chosen.clone())
+    }
+
+    async fn load_segment(&self, index: usize, mut segment: Segment) {
+        let (start, end) = (segment.info().start, segment.info().end());
+        let stalls_before = lock(&self.playback).stalls();
+        let mut wait = FIRST_RETRY_WAIT;
+        let mut attempt = 1;
+        let outcome = loop {
+            match self.read(&mut segment, index == 0).await {
+                // Left the live window: there is nothing to ask for any more.
+                Err(error @ PlayerError::Segment { reason: SegmentError::UnknownSegment | SegmentError::Removed, .. }) => break Err(error),
+                Err(error) if attempt < ATTEMPTS => {
+                    tracing::debug!(%error, attempt, "asking for a segment again");
+                    tokio::time::sleep(wait).await;
+                    wait *= 2;
+                    attempt += 1;
+                    segment.start_over();
+                }
+                outcome => break outcome,
+            }
+        };
+        let now = Instant::now();
+        match outcome {
+            Ok(true) => lock(&self.playback).segment_arrived(now, index, start, end),
+            Ok(false) => lock(&self.playback).segment_lost(now, index, end),
+            Err(error) => {
+                self.errors.add(error.to_string());
+                lock(&self.playback).segment_lost(now, index, end);
+            }
+        }
+        if index == 0 && lock(&self.playback).stalls() > stalls_before {
+            lock(&self.throughput).distrust();
+        }
+        self.changed.notify_one();
+    }
+
+    /// Reads a segment with the initialization segment that it needs. False when it is a gap.
+    async fn read(&self, segment: &mut Segment, is_main: bool) -> Result<bool, PlayerError> {
+        if segment.info().gap {
+            return Ok(false);
+        }
+        let mut transfer = Transfer::new();
+        let mut hash = self.check.then(Sha256::new);
+        let mut bytes = 0;
+        // The decoder needs both; neither waits for the other.
+        let init = if segment.init_changed() { Some(segment.init()) } else { None };
+        let body = async {
+            while let Some(chunk) = segment.chunk().await? {
+                transfer.chunk(Instant::now(), chunk.len());
+                bytes += chunk.len() as u64;
+                if let Some(hash) = hash.as_mut() {
+                    hash.update(&chunk);
+                }
+            }
+            Ok::<_, PlayerError>(())
+        };
+        match init {
+            Some(init) => drop(futures::future::try_join(body, init).await?),
+            None => body.await?,
+        }
+        if is_main {
+            lock(&self.throughput).add(&transfer);
+        }
+        let info = segment.info();
+        self.delivered.add(
+            bytes,
+            hash.map(|hash| Delivered {
+                url: Arc::clone(&info.url),
+                byte_range: info.byte_range,
+                sha256: hash.finalize().into(),
+                at: Instant::now(),
+            }),
+        );
+        Ok(true)
+    }
+}
