@@ -15,7 +15,7 @@ use crate::segment_bytes::SegmentBytes;
 use crate::timestamp::Timestamp;
 
 /// Bytes handed out for one peer that have not left yet, beyond which no more media is handed out.
-const MOST_UNSENT_BYTES: usize = 1 << 20;
+const MOST_UNSENT_BYTES: usize = 128 << 10;
 /// A peer that lets this much pile up does not read; media alone never gets here.
 const UNSENT_BYTES_OF_A_DEAD_PEER: usize = 8 << 20;
 /// An upload that has not moved for this long gives up its slot when others wait.
