@@ -4,6 +4,8 @@ pub mod backend;
 pub mod clock;
 pub mod config_file;
 mod error_chain;
+#[cfg(feature = "program")]
+pub mod gateway;
 pub mod http_fetcher;
 pub mod manifest_fetch;
 #[cfg(feature = "program")]

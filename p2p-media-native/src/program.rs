@@ -5,6 +5,7 @@
 pub mod bench;
 pub mod bench_tracker;
 pub mod bench_transport;
+pub mod gateway;
 pub mod demo;
 pub mod inspect;
 mod json_file;
@@ -33,6 +34,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// A local HTTP server through which any player shares its streams
+    Gateway(gateway::GatewayArgs),
     /// Play a stream without a screen, and report how that went
     Watch(Box<watch::WatchArgs>),
     /// An origin, a tracker and several viewers on this machine, to see it work
@@ -72,6 +75,9 @@ pub enum ProgramError {
     /// The origin server did not start.
     #[error(transparent)]
     Origin(#[from] crate::origin_server::OriginError),
+    /// The gateway did not start.
+    #[error(transparent)]
+    Gateway(#[from] crate::gateway::GatewayError),
     /// The tracker did not start.
     #[error(transparent)]
     Tracker(#[from] crate::tracker_server::TrackerServerError),
@@ -111,6 +117,7 @@ async fn run(command: Command) -> Result<(), ProgramError> {
     match command {
         Command::Watch(args) => watch::run(*args, stop_signal()).await,
         Command::Demo(args) => demo::run(*args, stop_signal()).await,
+        Command::Gateway(args) => gateway::run(args, stop_signal()).await,
         Command::Tracker(args) => Ok(tracker::run(args, stop_signal()).await?),
         Command::Serve(args) => Ok(serve::run(args, stop_signal()).await?),
         Command::Inspect(args) => inspect::run(args).await,
