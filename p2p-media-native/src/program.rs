@@ -5,8 +5,8 @@
 pub mod bench;
 pub mod bench_tracker;
 pub mod bench_transport;
-pub mod gateway;
 pub mod demo;
+pub mod gateway;
 pub mod inspect;
 mod json_file;
 pub mod serve;

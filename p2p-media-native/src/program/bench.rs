@@ -20,7 +20,9 @@ pub enum BenchCommand {
 /// When something could not be measured.
 pub async fn run(command: BenchCommand) -> Result<(), ProgramError> {
     match command {
-        BenchCommand::Transport(args) => bench_transport::run(args).await.map(drop).map_err(|error| ProgramError::Output(error.to_string())),
+        BenchCommand::Transport(args) => {
+            bench_transport::run(args).await.map(drop).map_err(|error| ProgramError::Output(error.to_string()))
+        }
         BenchCommand::Tracker(args) => bench_tracker::bench(args).await.map(drop).map_err(|error| ProgramError::Output(error.to_string())),
     }
 }
