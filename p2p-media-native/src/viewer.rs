@@ -12,7 +12,9 @@ mod track_loading;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use p2p_media_core::event::Stats;
+use futures::StreamExt as _;
+use p2p_media_core::event::{Event, Stats};
+use p2p_media_core::session::EventStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
@@ -169,6 +171,8 @@ impl Viewing<'_> {
         let loading = tracks.into_iter().enumerate().map(|(index, segments)| self.load_track(index, main.take(), segments));
         let mut loading = std::pin::pin!(futures::future::join_all(loading));
         let mut is_loading = true;
+        let mut telling = std::pin::pin!(tell_events(self.player.events()));
+        let mut is_telling = true;
         let mut checking = std::pin::pin!(self.delivered.check_while_live(self.player.http()));
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -184,6 +188,7 @@ impl Viewing<'_> {
                 () = sleep_until(wake) => {}
                 () = self.changed.notified() => {}
                 _ = loading.as_mut(), if is_loading => is_loading = false,
+                () = telling.as_mut(), if is_telling => is_telling = false,
                 () = checking.as_mut(), if self.check && self.live => {}
             }
             let now = Instant::now();
@@ -256,14 +261,28 @@ impl Default for ViewerStatus {
     }
 }
 
-/// Where all tracks can begin: a live stream so far behind the edge, but not before its window.
+/// Where all tracks can begin: a live stream so far behind the edge, but not before its window; where a segment of the main track begins.
 fn start_position(tracks: &[Segments], latency: Option<f64>) -> f64 {
     let windows = || tracks.iter().map(Segments::window);
     let earliest = windows().map(|window| window.start).fold(f64::NEG_INFINITY, f64::max);
     let as_listed = windows().map(|window| window.start_playing_at).fold(f64::INFINITY, f64::min);
-    match latency.filter(|_| windows().any(|window| window.live)) {
-        Some(latency) => (windows().map(|window| window.end).fold(f64::INFINITY, f64::min) - latency).max(earliest),
-        None => as_listed.max(earliest),
+    let wanted = match latency.filter(|_| windows().any(|window| window.live)) {
+        Some(latency) => windows().map(|window| window.end).fold(f64::INFINITY, f64::min) - latency,
+        None => as_listed,
+    };
+    let wanted = wanted.max(earliest);
+    tracks[0].nearest_start(wanted).filter(|start| *start >= earliest).unwrap_or(wanted)
+}
+
+/// Puts what happens into the log.
+async fn tell_events(mut events: EventStream) {
+    while let Some(event) = events.next().await {
+        match &event {
+            Event::ChunkDownloaded { .. } | Event::ChunkUploaded { .. } => {}
+            Event::TrackerError { tracker, error } => tracing::warn!(%tracker, error, "tracker"),
+            Event::TrackerWarning { tracker, warning } => tracing::warn!(%tracker, warning, "tracker"),
+            event => tracing::debug!(?event),
+        }
     }
 }
 

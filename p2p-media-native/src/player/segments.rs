@@ -16,6 +16,8 @@ use super::{PlayerError, Shared};
 
 /// Where a live stream begins to be played: this many target durations behind its edge (RFC 8216bis, section 6.3.3).
 const START_BEHIND_EDGE_TARGET_DURATIONS: f64 = 3.0;
+/// A segment of which no more than this is left is not worth beginning with: tracks are rarely cut at the very same places.
+const LEAST_WORTH_PLAYING_S: f64 = 0.25;
 /// Start times are sums of rounded numbers.
 const SAME_TIME_S: f64 = 1e-3;
 
@@ -129,7 +131,8 @@ impl Segments {
         }
     }
 
-    /// Goes on with the segment that is played at `position` seconds, or the first one after it.
+    /// Goes on with the segment that is played at `position` seconds, or the one after it when that ends there (within a quarter of a
+    /// second).
     pub const fn seek(&mut self, position: f64) {
         self.cursor = Cursor::At(position);
     }
@@ -137,6 +140,11 @@ impl Segments {
     /// Goes on with the segment that begins nearest to `position` seconds: where another track was left, whose segments may differ by a bit.
     pub const fn continue_from(&mut self, position: f64) {
         self.cursor = Cursor::From(position);
+    }
+
+    /// Where the segment begins that begins nearest to `position` seconds; `None` when that is beyond what the playlist holds.
+    pub fn nearest_start(&self, position: f64) -> Option<f64> {
+        Cursor::From(position).next_in(&self.playlist.borrow().segments).map(|segment| segment.start)
     }
 
     /// What the playlist holds now.
@@ -243,7 +251,9 @@ impl Cursor {
         let nearest = |position: f64| segments.iter().find(|segment| segment.start + segment.duration / 2.0 > position);
         match self {
             Self::At(position) => {
-                let index = segments.partition_point(|segment| segment.end() <= position + SAME_TIME_S);
+                let is_over =
+                    |segment: &SegmentInfo| segment.end() - LEAST_WORTH_PLAYING_S.min(segment.duration / 2.0) <= position + SAME_TIME_S;
+                let index = segments.partition_point(|segment| is_over(segment));
                 segments.get(index)
             }
             Self::From(position) => nearest(position),
@@ -281,7 +291,10 @@ mod tests {
     fn the_cursor_finds_what_comes_next() {
         let segments = listed(7, &[10.0, 12.0, 14.0]);
         let next = |cursor: Cursor| cursor.next_in(&segments).map(|info| info.sequence);
-        assert_eq!([0.0, 10.0, 11.9, 12.0, 15.9, 16.0].map(|at| next(Cursor::At(at))), [Some(7), Some(7), Some(7), Some(8), Some(9), None]);
+        assert_eq!(
+            [0.0, 10.0, 11.7, 11.8, 12.0, 15.7, 16.0].map(|at| next(Cursor::At(at))),
+            [Some(7), Some(7), Some(7), Some(8), Some(8), Some(9), None]
+        );
         assert_eq!([10.9, 11.1, 12.1, 15.1].map(|at| next(Cursor::From(at))), [Some(7), Some(8), Some(8), None]);
         assert_eq!([3, 7, 8, 9].map(|sequence| next(Cursor::After(sequence, 0.0))), [Some(7), Some(8), Some(9), None]);
     }

@@ -78,6 +78,7 @@ impl Viewing<'_> {
 
     async fn load_segment(&self, index: usize, mut segment: Segment) {
         let (start, end) = (segment.info().start, segment.info().end());
+        tracing::debug!(track = index, sequence = segment.info().sequence, start, ahead = lock(&self.playback).ahead_s(index), "asking");
         let stalls_before = lock(&self.playback).stalls();
         let mut wait = FIRST_RETRY_WAIT;
         let mut attempt = 1;
@@ -96,6 +97,7 @@ impl Viewing<'_> {
             }
         };
         let now = Instant::now();
+        tracing::debug!(track = index, sequence = segment.info().sequence, failed = outcome.is_err(), "answered");
         match outcome {
             Ok(true) => lock(&self.playback).segment_arrived(now, index, start, end),
             Ok(false) => lock(&self.playback).segment_lost(now, index, end),
