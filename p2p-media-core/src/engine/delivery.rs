@@ -28,6 +28,7 @@ impl Engine {
         self.requests.insert(request, key);
         self.activate(key.stream);
         self.dirty_streams.insert(key.stream);
+        let now = self.now;
         if self.stored.touch(key) {
             let load = LoadId(self.ids.next());
             self.loads_for_players.insert(load, request);
@@ -37,7 +38,9 @@ impl Engine {
         let download = self.want(key, segment);
         download.players.push(request);
         if download.last_failure.take().is_some() {
+            // Only what nobody asks for rests after a failure; a player knows itself when to ask again.
             download.http_failures = 0;
+            download.http_retry_at = now;
         }
         let told = download.sure_total();
         let so_far = if download.held_back { SegmentBytes::new() } else { download.bytes.clone() };
