@@ -40,6 +40,7 @@ use p2p_media_core::session::{EventStream, Session, SessionError, session};
 use p2p_media_hls::{Playlist, Variables, parse};
 
 pub use error::PlayerError;
+#[cfg(feature = "program")]
 pub(crate) use resource::fetch_resource;
 pub use segments::{Segment, SegmentInfo, Segments, Window};
 pub use tracks::Track;
@@ -180,6 +181,7 @@ impl Player {
     }
 
     /// The HTTP connections.
+    #[cfg(feature = "program")]
     pub(crate) fn http(&self) -> &ReqwestFetcher {
         &self.shared.http
     }

@@ -12,7 +12,7 @@ mod track_loading;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt as _;
+use futures::{FutureExt as _, StreamExt as _};
 use p2p_media_core::event::{Event, Stats};
 use p2p_media_core::session::EventStream;
 use tokio::sync::{Notify, watch};
@@ -80,7 +80,8 @@ pub async fn watch(
     stop: impl Future<Output = ()>,
 ) -> Result<ViewerReport, PlayerError> {
     let opened = Instant::now();
-    let mut stop = std::pin::pin!(stop);
+    // A stop that came while playing does not stop the check: asked for is asked for.
+    let mut stop = std::pin::pin!(stop.fuse());
     let ViewerConfig { player, quality, latency, duration, check } = config;
     let player = Player::open(url, player).await?;
     let throughput = Throughput::default();

@@ -84,8 +84,9 @@ impl Viewing<'_> {
         let mut attempt = 1;
         let outcome = loop {
             match self.read(&mut segment, index == 0).await {
-                // Left the live window: there is nothing to ask for any more.
+                // Left the live window, or was never there: there is nothing to ask for.
                 Err(error @ PlayerError::Segment { reason: SegmentError::UnknownSegment | SegmentError::Removed, .. }) => break Err(error),
+                Err(error @ PlayerError::Segment { reason: SegmentError::OriginStatus(400..=499), .. }) if !self.live => break Err(error),
                 Err(error) if attempt < ATTEMPTS => {
                     tracing::debug!(%error, attempt, "asking for a segment again");
                     tokio::time::sleep(wait).await;
