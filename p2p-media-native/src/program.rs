@@ -3,6 +3,7 @@
 //! Exit codes: 0 when it did what was asked, 1 when something outside failed (an origin, a file, a port), 2 when the command line is wrong.
 
 pub mod bench;
+pub mod bench_memory;
 pub mod bench_tracker;
 pub mod bench_transport;
 pub mod demo;
