@@ -5,6 +5,7 @@
 
 pub mod content;
 
+pub mod engine_bench;
 mod event_hash;
 mod event_queue;
 mod link;

@@ -2,6 +2,7 @@
 
 use p2p_media_core::config::{Config, DynamicConfig};
 use p2p_media_core::engine::input::Input;
+use p2p_media_core::event::Stats;
 use p2p_media_core::identity::InfoHash;
 use p2p_media_core::media::StreamKey;
 
@@ -87,6 +88,16 @@ impl Simulation {
         }
         self.nodes[node.0 as usize].is_alive = false;
         self.break_connections(node);
+    }
+
+    /// As [`Self::vanish`], at a time in seconds.
+    pub fn vanish_at(&mut self, at_s: f64, node: NodeId) {
+        self.at(at_s, move |simulation| simulation.vanish(node));
+    }
+
+    /// What a viewer's engine counts now.
+    pub fn stats(&mut self, node: NodeId) -> Stats {
+        self.viewer(node).engine.stats()
     }
 
     /// The whole program stands still for a while, as a tab in the background does; what arrives meanwhile waits.

@@ -358,7 +358,7 @@ impl Simulation {
                     viewer.peer_errors.push(error);
                 }
             }
-            Output::Event(event) => { if std::env::var_os("TRACE").is_some() && !matches!(event, Event::ChunkDownloaded{..}|Event::ChunkUploaded{..}) { eprintln!("{:.3} n{} pos {:.2} {}", now.as_secs_f64(), node.0, viewer.player.playback.position_s, format!("{event:?}").replace("segment: EventSegment", "")); } }
+            Output::Event(_) => {}
         }
     }
 

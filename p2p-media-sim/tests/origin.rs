@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{AUDIO, VIDEO, assert_played_to_the_end, assert_played_well, film, live, viewers_of_a_film};
+use common::{AUDIO, assert_played_to_the_end, assert_played_well, film, live, viewers_of_a_film};
 use p2p_media_sim::content::{Presentation, StreamModel};
 use p2p_media_sim::origin::Failure;
 use p2p_media_sim::simulation::Simulation;
@@ -115,14 +115,4 @@ fn live_viewers_outlive_an_origin_that_fails_every_other_request_for_a_while() {
     }
     simulation.run_until(60.0);
     assert_played_well(&simulation.report());
-}
-
-#[test]
-fn an_origin_too_slow_for_all_is_enough_when_viewers_share() {
-    // 6 Mbit/s for six viewers of 3 Mbit/s.
-    let mut simulation = Simulation::new(1, Presentation::new(vec![StreamModel::vod(60.0, 2.0, VIDEO)]));
-    simulation.set_origin_rate(6.0 * 125_000.0);
-    let report = viewers_of_a_film(&mut simulation, 6, 4.0);
-    assert_played_to_the_end(&report);
-    assert!(report.offload() > 0.6, "{report}");
 }

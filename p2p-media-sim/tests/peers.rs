@@ -116,11 +116,8 @@ fn a_peer_that_never_answers_is_given_up() {
 fn a_peer_that_never_answers_is_given_up_in_a_live_swarm_too() {
     let everything = (0..200).map(SegmentId).collect();
     let announcement = Command::Announcement { loaded: everything, loading: Vec::new() };
-    let silent = ScriptedPeer::new(
-        1,
-        StreamKey(0),
-        Box::new(move |seen| if seen == Seen::Opened { command(&announcement) } else { Vec::new() }),
-    );
+    let silent =
+        ScriptedPeer::new(1, StreamKey(0), Box::new(move |seen| if seen == Seen::Opened { command(&announcement) } else { Vec::new() }));
     let mut simulation = Simulation::new(1, live());
     simulation.add_scripted_peer(0.0, silent);
     simulation.add_viewer(1.0, ViewerOptions::live(6.0));
