@@ -58,6 +58,15 @@ impl Track {
     }
 }
 
+#[cfg(test)]
+impl Track {
+    /// A main track that differs from others in what quality is about.
+    pub(crate) fn for_tests(bandwidth: u64, height: u32) -> Self {
+        let track = of_media_playlist(&format!("https://a.test/{height}.m3u8"));
+        Self { bandwidth: Some(bandwidth), resolution: Some((height * 16 / 9, height)), ..track }
+    }
+}
+
 /// The one track of a media playlist that was opened directly.
 pub(super) fn of_media_playlist(url: &str) -> Track {
     Track::new(0, PlaylistStream::of_media_playlist(url))

@@ -129,3 +129,61 @@ pub(super) fn choose<'t>(tracks: &'t [Track], quality: Quality, throughput: &Thr
     };
     chosen.unwrap_or(lowest)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tracks() -> Vec<Track> {
+        [(6_000_000, 1080), (3_000_000, 720), (800_000, 360)].map(|(bandwidth, height)| Track::for_tests(bandwidth, height)).to_vec()
+    }
+
+    fn chosen(quality: Quality, throughput: &Throughput, current: Option<(&Track, f64)>) -> Option<u32> {
+        choose(&tracks(), quality, throughput, current).resolution.map(|(_, height)| height)
+    }
+
+    fn transfer(bytes: usize, chunks: u32, pause: Duration) -> Transfer {
+        let mut transfer = Transfer::new();
+        let began = Instant::now();
+        (0..=chunks).for_each(|index| transfer.chunk(began + pause * index, bytes));
+        transfer
+    }
+
+    #[test]
+    fn a_fixed_choice_is_kept() {
+        let throughput = Throughput::default();
+        let choices = ["highest", "lowest", "720", "1000p", "100"].map(|text| chosen(text.parse().unwrap(), &throughput, None));
+        assert_eq!(choices, [1080, 360, 720, 720, 360].map(Some));
+        assert!("best".parse::<Quality>().is_err());
+    }
+
+    #[test]
+    fn the_highest_that_the_throughput_carries_is_played() {
+        let mut throughput = Throughput::default();
+        assert_eq!(chosen(Quality::Auto, &throughput, None), Some(720), "before anything was measured");
+        for _ in 0..10 {
+            throughput.add(&transfer(10_000, 100, Duration::from_millis(5)));
+        }
+        assert_eq!(chosen(Quality::Auto, &throughput, None), Some(1080), "16 Mbit/s");
+        let low = &tracks()[2];
+        assert_eq!(chosen(Quality::Auto, &throughput, Some((low, 3.0))), Some(360), "not with a short buffer");
+        assert_eq!(chosen(Quality::Auto, &throughput, Some((low, 20.0))), Some(1080));
+        for _ in 0..10 {
+            throughput.add(&transfer(10_000, 20, Duration::from_millis(50)));
+        }
+        assert_eq!(chosen(Quality::Auto, &throughput, None), Some(360), "1.6 Mbit/s");
+    }
+
+    #[test]
+    fn waiting_and_storage_are_no_measure_of_the_network() {
+        let mut throughput = Throughput::default();
+        throughput.add(&transfer(1_000_000, 1, Duration::from_millis(1)));
+        throughput.add(&transfer(0, 1, Duration::from_secs(1)));
+        assert_eq!(throughput.bits_per_s(), INITIAL_BITS_PER_S);
+        let mut waited = transfer(100_000, 10, Duration::from_millis(10));
+        waited.chunk(Instant::now() + Duration::from_secs(30), 100_000);
+        assert!(waited.busy < Duration::from_secs(1));
+        throughput.distrust();
+        assert!(throughput.bits_per_s() < INITIAL_BITS_PER_S);
+    }
+}
