@@ -280,8 +280,8 @@ async fn tell_events(mut events: EventStream) {
     while let Some(event) = events.next().await {
         match &event {
             Event::ChunkDownloaded { .. } | Event::ChunkUploaded { .. } => {}
-            Event::TrackerError { tracker, error } => tracing::warn!(%tracker, error, "tracker"),
-            Event::TrackerWarning { tracker, warning } => tracing::warn!(%tracker, warning, "tracker"),
+            Event::TrackerError { tracker, error } => tracing::warn!(%tracker, error, "the tracker cannot be used"),
+            Event::TrackerWarning { tracker, warning } => tracing::warn!(%tracker, warning, "the tracker warns"),
             event => tracing::debug!(?event),
         }
     }

@@ -235,7 +235,7 @@ async fn show(statuses: &[watched::Receiver<ViewerStatus>]) {
     let header = add("viewer".to_owned());
     let rows: Vec<_> = (1..=statuses.len()).map(|number| add(number.to_string())).collect();
     let footer = add("all".to_owned());
-    let _clear = ClearTable(&table);
+    let _clear = ClearTable(rows.iter().chain([&header, &footer]).cloned().collect());
     let mut frames = every(TABLE_INTERVAL);
     loop {
         frames.tick().await;
@@ -249,12 +249,11 @@ async fn show(statuses: &[watched::Receiver<ViewerStatus>]) {
 }
 
 /// Takes the table off the terminal when the show is over.
-struct ClearTable<'t>(&'t MultiProgress);
+struct ClearTable(Vec<ProgressBar>);
 
-impl Drop for ClearTable<'_> {
+impl Drop for ClearTable {
     fn drop(&mut self) {
-        // A terminal that went away needs no clearing.
-        let _ = self.0.clear();
+        self.0.iter().for_each(ProgressBar::finish_and_clear);
     }
 }
 

@@ -65,7 +65,10 @@ impl JsonFile {
     }
 
     fn error(&self, error: &std::io::Error) -> ProgramError {
-        ProgramError::Output(format!("{}: {error}", self.path.display()))
+        // A temporary file's own name would only confuse.
+        let text = error.to_string();
+        let cause = text.split_once(" at path ").map_or(&*text, |(cause, _)| cause);
+        ProgramError::Output(format!("{}: {cause}", self.path.display()))
     }
 }
 
@@ -88,7 +91,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for path in [dir.path().join("none/out.json"), dir.path().to_owned()] {
             let error = JsonFile::prepare(&path).unwrap_err();
-            assert!(error.to_string().starts_with(&path.display().to_string()), "{error}");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("{}: ", path.display())) && !text.contains(".p2p-media-"), "{text}");
         }
     }
 }
