@@ -2,7 +2,7 @@
 #![cfg(feature = "program")]
 #![allow(clippy::unwrap_used, reason = "a test that fails should stop")]
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response as Answer};
 use p2p_media_core::config::Config;
 use p2p_media_native::gateway::{GatewayConfig, GatewayError, GatewayServer};
-use p2p_media_native::origin_server::{OriginConfig, OriginServer};
+use p2p_media_native::origin_server::{LiveConfig, OriginConfig, OriginServer};
 use reqwest::{Client, Method, Response};
 
 const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/media");
@@ -139,6 +139,31 @@ async fn gives_what_the_origin_has() {
     assert_eq!(session["streams"].as_array().unwrap().len(), 2);
     assert_eq!(session["streams"][0]["segments"], 30);
     assert_eq!(session["viewers"], 1);
+    gateway.shutdown().await;
+}
+
+#[tokio::test]
+async fn live_playlists_pass_and_their_segments_come_from_the_engine() {
+    let config = OriginConfig { live: Some(LiveConfig { window: Duration::from_secs(8) }), ..OriginConfig::new(SAMPLE) };
+    let origin = OriginServer::bind(config).await.unwrap();
+    let gateway = gateway_for(&[origin.url("master.m3u8")]).await;
+    let through = |path: &str| gateway.url_of(&origin.url(path)).unwrap();
+    bytes_of(through("master.m3u8")).await;
+    let mut seen = HashSet::new();
+    // Until the window has moved on.
+    while seen.len() < 5 {
+        let playlist = String::from_utf8(bytes_of(through("media_0.m3u8")).await).unwrap();
+        for uri in playlist.lines().filter(|line| !line.starts_with('#')) {
+            if seen.insert(uri.to_owned()) {
+                let base = through("");
+                assert_eq!(bytes_of(format!("{base}{uri}")).await, file(uri.split('?').next().unwrap()), "{uri}");
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let stats = gateway.stats().await;
+    assert_eq!(stats["requests"]["segment"], seen.len());
+    assert_eq!(stats["sessions"][0]["streams"][0]["live"], true);
     gateway.shutdown().await;
 }
 

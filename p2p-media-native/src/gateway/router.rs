@@ -72,7 +72,7 @@ fn own_name(gateway: &Gateway, request: &Request) -> Result<(), String> {
 async fn index(State(gateway): State<Arc<Gateway>>) -> Response {
     let sessions = gateway.presentations.by_use().len();
     let text = format!(
-        "p2p-media gateway, {sessions} streams in use.\n\nOpen a stream in a player as /https/HOST/PATH: its URL with a slash in place of ://\n\n\
+        "p2p-media gateway; streams in use: {sessions}\n\nOpen a stream in a player as /https/HOST/PATH: its URL with a slash in place of ://\n\n\
          /stats    figures as JSON\n/metrics  figures for Prometheus\n"
     );
     ([(CACHE_CONTROL, NO_STORE)], text).into_response()
