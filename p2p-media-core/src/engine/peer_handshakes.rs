@@ -38,6 +38,8 @@ enum Step {
     Accepting(PeerId),
     /// Our answer is being made, or the channel opens.
     Answering(PeerId),
+    /// A second open channel to an official peer: it says on which of them it speaks. The other id is the one that offered.
+    Spare(PeerId, PeerId),
 }
 
 impl Engine {
@@ -79,7 +81,8 @@ impl Engine {
     }
 
     pub(super) fn offer_received(&mut self, tracker: TrackerId, stream: StreamKey, peer: PeerId, offer_id: OfferId, sdp: String) {
-        let answering = self.handshakes.values().filter(|h| h.stream == stream && matches!(h.step, Step::Answering(_))).count();
+        let is_answered = |h: &&Handshake| h.stream == stream && matches!(h.step, Step::Answering(_) | Step::Spare(..));
+        let answering = self.handshakes.values().filter(is_answered).count();
         let is_full = self.connected_peers(stream) >= self.config.max_peers_per_swarm && self.least_useful_peer(stream).is_none();
         if !self.may_meet(stream, peer) || answering >= MOST_ANSWERS_IN_FLIGHT || is_full {
             return;
@@ -121,14 +124,15 @@ impl Engine {
             && !self.peers.values().any(|connected| connected.stream == stream && connected.id == peer)
     }
 
-    /// The channel is open. Of two connections to one peer both sides keep the same one.
+    /// The channel is open. Of two connections to one peer both sides keep the same one: ours agree on the one with the smaller offerer and
+    /// offer, the official peer keeps the one that opened first for it and speaks on no other.
     pub(super) fn channel_opened(&mut self, connection: ConnectionId) {
         self.deadlines.cancel(Deadline::HandshakeExpired(connection));
         let Some(handshake) = self.handshakes.remove(&connection) else { return };
         let (peer, offerer) = match handshake.step {
             Step::Accepting(peer) => (peer, self.peer_id),
             Step::Answering(peer) => (peer, peer),
-            Step::Offering | Step::Offered | Step::Sent => {
+            Step::Offering | Step::Offered | Step::Sent | Step::Spare(..) => {
                 self.outputs.push_back(Output::CloseConnection(connection, CloseReason::HandshakeExpired));
                 return;
             }
@@ -136,7 +140,11 @@ impl Engine {
         let rank = (offerer, handshake.offer_id);
         let other = self.peers.iter().find(|(_, other)| other.stream == handshake.stream && other.id == peer);
         if let Some((other, state)) = other.map(|(id, state)| (*id, state)) {
-            // The official peer keeps the connection that opened first; ours agree on the one with the smaller offerer and offer.
+            if !peer.is_ours() && !state.has_spoken {
+                self.handshakes.insert(connection, Handshake { step: Step::Spare(peer, offerer), ..handshake });
+                self.deadlines.set(Deadline::HandshakeExpired(connection), self.now.offset_secs(CHANNEL_OPEN_TIME_S));
+                return;
+            }
             if !peer.is_ours() || state.rank_of_connection <= rank {
                 self.outputs.push_back(Output::CloseConnection(connection, CloseReason::Duplicate));
                 return;
@@ -151,6 +159,48 @@ impl Engine {
             self.close_peer(useless, CloseReason::Replaced);
         }
         self.peer_connected(connection, handshake.stream, peer, rank);
+    }
+
+    /// A message came over a connection that is none of a known peer: a spare one, which is thereby the one to keep.
+    pub(super) fn spare_speaks(&mut self, connection: ConnectionId) {
+        let Some(Handshake { stream, step: Step::Spare(peer, _), .. }) = self.handshakes.get(&connection) else { return };
+        let (stream, peer) = (*stream, *peer);
+        let silent = self.peers.iter().find(|(_, other)| other.stream == stream && other.id == peer).map(|(silent, _)| *silent);
+        match silent {
+            // Its end puts the spare one in its place.
+            Some(silent) => {
+                self.drop_spares(stream, peer, Some(connection));
+                self.close_peer(silent, CloseReason::Duplicate);
+            }
+            None => self.use_spare(stream, peer),
+        }
+    }
+
+    /// A peer's connection has ended: another one to it, if there is one, takes its place.
+    pub(super) fn use_spare(&mut self, stream: StreamKey, peer: PeerId) {
+        let Some((connection, offerer)) = self.spares_of(stream, peer).next() else { return };
+        if !self.may_meet(stream, peer) {
+            self.drop_spares(stream, peer, None);
+            return;
+        }
+        self.deadlines.cancel(Deadline::HandshakeExpired(connection));
+        let Some(handshake) = self.handshakes.remove(&connection) else { return };
+        self.peer_connected(connection, stream, peer, (offerer, handshake.offer_id));
+    }
+
+    /// Closes the spare connections to a peer, all but one.
+    pub(super) fn drop_spares(&mut self, stream: StreamKey, peer: PeerId, except: Option<ConnectionId>) {
+        let spares: Vec<_> = self.spares_of(stream, peer).map(|(connection, _)| connection).collect();
+        for connection in spares.into_iter().filter(|connection| Some(*connection) != except) {
+            self.drop_handshake(connection, CloseReason::Duplicate);
+        }
+    }
+
+    fn spares_of(&self, stream: StreamKey, peer: PeerId) -> impl Iterator<Item = (ConnectionId, PeerId)> {
+        self.handshakes.iter().filter_map(move |(connection, handshake)| match handshake.step {
+            Step::Spare(id, offerer) if id == peer && handshake.stream == stream => Some((*connection, offerer)),
+            _ => None,
+        })
     }
 
     /// The handshake failed by itself.
@@ -190,5 +240,110 @@ impl Engine {
         for connection in waiting {
             self.deadlines.set(Deadline::HandshakeExpired(connection), self.now + self.config.offer_timeout);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use serde_json::json;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::engine::input::{Input, PlayerRequestId};
+    use crate::media::{Segment, SegmentId, SegmentKey, Stream, StreamKind, StreamUpdate};
+    use crate::timestamp::Timestamp;
+    use crate::tracker_protocol::latin1_from_bytes;
+
+    const STREAM: StreamKey = StreamKey(0);
+    const OFFICIAL: [u8; 20] = *b"-PM0203-aaaaaaaaaaaa";
+    const ANNOUNCEMENT: &[u8] = b"cstr\0cend";
+
+    fn give(engine: &mut Engine, input: Input) -> Vec<Output> {
+        engine.handle_input(Timestamp::ZERO, input);
+        std::iter::from_fn(|| engine.poll_output()).collect()
+    }
+
+    /// An engine that has two open channels to one peer.
+    fn met_twice(peer: [u8; 20]) -> (Engine, [ConnectionId; 2]) {
+        let mut engine = Engine::new(Config::default(), 1, Timestamp::ZERO);
+        give(&mut engine, Input::StreamAdded(Stream { key: STREAM, kind: StreamKind::Main, swarm_id: "swarm".into() }));
+        let segment = Segment { id: SegmentId(0), url: "u".into(), byte_range: None, start: 0.0, duration: 2.0 };
+        give(&mut engine, Input::StreamUpdated(STREAM, StreamUpdate { added: vec![segment], ..StreamUpdate::default() }));
+        let segment = SegmentKey { stream: STREAM, id: SegmentId(0) };
+        give(&mut engine, Input::SegmentRequested { request: PlayerRequestId(1), segment });
+        let connections = [0, 1].map(|tracker| {
+            give(&mut engine, Input::TrackerOpened(TrackerId(tracker)));
+            let offer = json!({
+                "action": "announce", "info_hash": latin1_from_bytes(&InfoHash::of_swarm("swarm").0),
+                "peer_id": latin1_from_bytes(&peer), "offer_id": latin1_from_bytes(&[tracker as u8; 20]),
+                "offer": { "type": "offer", "sdp": "v=0" },
+            });
+            let outputs = give(&mut engine, Input::TrackerMessage(TrackerId(tracker), offer.to_string()));
+            let answered = outputs.iter().find_map(|output| match output {
+                Output::MakeAnswer(connection, _) => Some(*connection),
+                _ => None,
+            });
+            answered.expect("the offer is answered")
+        });
+        for connection in connections {
+            give(&mut engine, Input::AnswerMade(connection, "v=0".to_owned()));
+        }
+        assert_eq!(closed(&give(&mut engine, Input::ChannelOpened(connections[0]))), []);
+        (engine, connections)
+    }
+
+    fn closed(outputs: &[Output]) -> Vec<ConnectionId> {
+        let closed = |output: &Output| match output {
+            Output::CloseConnection(connection, reason) => {
+                assert_eq!(*reason, CloseReason::Duplicate);
+                Some(*connection)
+            }
+            _ => None,
+        };
+        outputs.iter().filter_map(closed).collect()
+    }
+
+    fn connected(engine: &Engine) -> Vec<ConnectionId> {
+        engine.peers.keys().copied().collect()
+    }
+
+    #[test]
+    fn of_two_channels_to_an_official_peer_the_one_on_which_it_speaks_is_kept() {
+        for speaks in [0, 1] {
+            let (mut engine, connections) = met_twice(OFFICIAL);
+            assert_eq!(closed(&give(&mut engine, Input::ChannelOpened(connections[1]))), []);
+            let outputs = give(&mut engine, Input::PeerMessage(connections[speaks], Bytes::from_static(ANNOUNCEMENT)));
+            assert_eq!(closed(&outputs), [connections[1 - speaks]]);
+            assert_eq!(connected(&engine), [connections[speaks]]);
+            assert!(engine.peers[&connections[speaks]].announced.is_some());
+            // It has been told what we have.
+            let told = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::SendToPeer(to, _) if *to == connections[speaks]));
+            assert_eq!(told(&outputs), speaks == 1);
+        }
+    }
+
+    #[test]
+    fn the_channel_that_an_official_peer_leaves_open_is_used() {
+        for ends in [0, 1] {
+            let (mut engine, connections) = met_twice(OFFICIAL);
+            give(&mut engine, Input::ChannelOpened(connections[1]));
+            assert_eq!(closed(&give(&mut engine, Input::ConnectionClosed(connections[ends], "closed".to_owned()))), []);
+            assert_eq!(connected(&engine), [connections[1 - ends]]);
+        }
+    }
+
+    #[test]
+    fn once_an_official_peer_has_spoken_no_other_channel_to_it_is_kept() {
+        let (mut engine, connections) = met_twice(OFFICIAL);
+        give(&mut engine, Input::PeerMessage(connections[0], Bytes::from_static(ANNOUNCEMENT)));
+        assert_eq!(closed(&give(&mut engine, Input::ChannelOpened(connections[1]))), [connections[1]]);
+    }
+
+    #[test]
+    fn of_two_channels_to_one_of_ours_the_smaller_offer_is_kept_at_once() {
+        let (mut engine, connections) = met_twice(*b"-PR0001-aaaaaaaaaaaa");
+        assert_eq!(closed(&give(&mut engine, Input::ChannelOpened(connections[1]))), [connections[1]]);
+        assert_eq!(connected(&engine), [connections[0]]);
     }
 }

@@ -47,6 +47,7 @@ impl Engine {
             connected_at: self.now,
             rank_of_connection: rank,
             reader: MessageReader::new(),
+            has_spoken: false,
             announced: None,
             download: None,
             upload: None,
@@ -104,6 +105,7 @@ impl Engine {
         }
         self.event(Event::PeerClosed { peer: peer.id, kind: peer.kind });
         self.dirty_streams.insert(peer.stream);
+        self.use_spare(peer.stream, peer.id);
         self.start_waiting_uploads();
     }
 
@@ -119,11 +121,19 @@ impl Engine {
     }
 
     pub(super) fn peer_message(&mut self, connection: ConnectionId, message: Bytes) {
+        if !self.peers.contains_key(&connection) {
+            self.spare_speaks(connection);
+        }
         let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let (stream, id) = (peer.stream, peer.id);
+        let is_first = !std::mem::replace(&mut peer.has_spoken, true);
         let expected = peer.download.as_ref().map_or(0, |download| download.incoming.remaining());
         if let Err(misbehaved) = peer.reader.push(message, expected) {
             self.close_peer(connection, misbehaved.into());
             return;
+        }
+        if is_first {
+            self.drop_spares(stream, id, None);
         }
         while let Some(message) = self.peers.get_mut(&connection).and_then(|peer| peer.reader.next_message()) {
             match message {

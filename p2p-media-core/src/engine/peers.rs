@@ -27,6 +27,8 @@ pub(super) struct Peer {
     /// Who offered, and the offer's id: what decides between two connections to one peer.
     pub(super) rank_of_connection: (PeerId, OfferId),
     pub(super) reader: MessageReader,
+    /// A message has come over this connection.
+    pub(super) has_spoken: bool,
     /// What it serves and what it loads from the origin, rising; `None` until it first says so.
     pub(super) announced: Option<Announced>,
     pub(super) download: Option<PeerDownload>,
