@@ -297,8 +297,3 @@ async fn sleep_until(deadline: Option<Instant>) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
-
-/// A [`watch::Sender`] for callers that do not look.
-pub fn unwatched() -> watch::Sender<ViewerStatus> {
-    watch::channel(ViewerStatus::default()).0
-}
