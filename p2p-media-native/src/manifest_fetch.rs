@@ -44,7 +44,7 @@ pub enum ManifestFetchError {
 /// # Errors
 /// When the origin cannot be reached, answers with an error, or takes too long.
 pub async fn fetch_manifest(http: &ReqwestFetcher, url: &str) -> Result<FetchedManifest, ManifestFetchError> {
-    let network = |error: reqwest::Error| ManifestFetchError::Network(error_chain(&error));
+    let network = |error: reqwest::Error| ManifestFetchError::Network(error_chain(&error.without_url()));
     let fetch = async {
         let mut response = http.client_for(url).get(url).send().await.map_err(network)?;
         if !response.status().is_success() {
