@@ -69,6 +69,11 @@ impl Link {
         self.bytes_per_s = bytes_per_s;
     }
 
+    /// How much it carries in so many seconds.
+    pub(crate) fn bytes_in(&self, seconds: f64) -> f64 {
+        self.bytes_per_s * seconds
+    }
+
     /// Takes a packet; gives the seconds after which [`Self::finish`] is due, when the link was idle.
     pub(crate) fn push(&mut self, packet: Packet) -> Option<f64> {
         if self.in_service.is_none() {

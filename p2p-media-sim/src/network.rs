@@ -12,8 +12,10 @@ use crate::event_queue::EventQueue;
 use crate::link::{Content, End, Flow, Link, Packet};
 use crate::simulation::{Happening, NodeId};
 
-/// Most bytes of one flow between its sender and its receiver.
-const WINDOW_BYTES: usize = 512 * 1024;
+/// Bytes of one flow between its sender and its receiver: what the receiver's link carries in this time, within limits.
+const WINDOW_S: f64 = 0.25;
+const SMALLEST_WINDOW_BYTES: usize = 128 * 1024;
+const LARGEST_WINDOW_BYTES: usize = 512 * 1024;
 
 /// How a viewer is connected.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -182,7 +184,9 @@ impl Network {
                 }
                 return;
             };
-            if control.under_way > 0 && control.under_way + first.bytes() > WINDOW_BYTES {
+            let link_bytes = self.down[first.to.0 as usize].bytes_in(WINDOW_S) as usize;
+            let window_bytes = link_bytes.clamp(SMALLEST_WINDOW_BYTES, LARGEST_WINDOW_BYTES);
+            if control.under_way > 0 && control.under_way + first.bytes() > window_bytes {
                 return;
             }
             control.under_way += first.bytes();

@@ -33,6 +33,8 @@ struct Fault {
     from: Timestamp,
     until: Timestamp,
     requests_left: u64,
+    /// Only requests for this segment.
+    only: Option<SegmentKey>,
 }
 
 /// The origin's side of the simulation.
@@ -63,18 +65,29 @@ impl Origin {
     /// Every request between two times, in seconds, fails in this way.
     pub fn fail_between(&mut self, failure: Failure, from_s: f64, until_s: f64) {
         let (from, until) = (Timestamp::ZERO.offset_secs(from_s), Timestamp::ZERO.offset_secs(until_s));
-        self.faults.push(Fault { failure, from, until, requests_left: u64::MAX });
+        self.faults.push(Fault { failure, from, until, requests_left: u64::MAX, only: None });
     }
 
     /// So many requests from a time on, in seconds, fail in this way.
     pub fn fail_requests(&mut self, failure: Failure, from_s: f64, requests: u64) {
         let from = Timestamp::ZERO.offset_secs(from_s);
-        self.faults.push(Fault { failure, from, until: Timestamp::FAR_FUTURE, requests_left: requests });
+        self.faults.push(Fault { failure, from, until: Timestamp::FAR_FUTURE, requests_left: requests, only: None });
+    }
+
+    /// Every request for a segment fails in this way. The segment must have a URL of its own.
+    pub fn fail_segment(&mut self, failure: Failure, segment: SegmentKey) {
+        let (from, until) = (Timestamp::ZERO, Timestamp::FAR_FUTURE);
+        self.faults.push(Fault { failure, from, until, requests_left: u64::MAX, only: Some(segment) });
     }
 
     pub(crate) fn answer(&mut self, now: Timestamp, request: &HttpRequest, presentation: &Presentation) -> Answer {
         self.requests += 1;
-        let fault = self.faults.iter_mut().find(|fault| fault.from <= now && now < fault.until && fault.requests_left > 0);
+        let segments = presentation.resource(&request.url);
+        let hits = |fault: &Fault| {
+            let is_meant = fault.only.is_none_or(|only| segments.as_deref() == Some(&[only]));
+            is_meant && fault.from <= now && now < fault.until && fault.requests_left > 0
+        };
+        let fault = self.faults.iter_mut().find(|fault| hits(fault));
         let failure = fault.map(|fault| {
             fault.requests_left -= 1;
             fault.failure
@@ -86,7 +99,7 @@ impl Origin {
             Some(Failure::Status(code)) => return status(code),
             _ => {}
         }
-        let Some(segments) = presentation.resource(&request.url) else { return status(404) };
+        let Some(segments) = segments else { return status(404) };
         if segments.iter().any(|key| presentation.stream(key.stream).playlist_at(now).is_none_or(|(_, last)| key.id.0 > last)) {
             return status(404);
         }

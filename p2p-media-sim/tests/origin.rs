@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{AUDIO, assert_played_to_the_end, assert_played_well, film, live, viewers_of_a_film};
+use common::{AUDIO, assert_played_to_the_end, assert_played_well, film, live, segment, viewers_of_a_film};
 use p2p_media_sim::content::{Presentation, StreamModel};
 use p2p_media_sim::origin::Failure;
 use p2p_media_sim::simulation::Simulation;
@@ -50,6 +50,19 @@ fn a_missing_segment_fails_at_once_and_only_that_one() {
     // The player is told without a retry of the engine's own; its own retry gets it.
     assert_eq!((report.failed_requests(), report.origin_requests), (1, 31));
     assert!(report.viewers[0].playback.has_ended && report.wrong_deliveries() == 0);
+}
+
+#[test]
+fn a_segment_that_is_gone_for_good_holds_up_nothing_that_comes_after_it() {
+    let mut simulation = Simulation::new(1, film());
+    simulation.origin().fail_segment(Failure::Status(404), segment(10));
+    let report = viewers_of_a_film(&mut simulation, 3, 2.0);
+    println!("{report}");
+    assert_eq!((report.stalls(), report.wrong_deliveries()), (0, 0));
+    for viewer in &report.viewers {
+        let playback = &viewer.playback;
+        assert!(playback.has_ended && playback.skipped_segments == 1 && playback.segments == 29, "{report}");
+    }
 }
 
 #[test]

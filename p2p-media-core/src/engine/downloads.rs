@@ -11,6 +11,9 @@ use crate::media::{Segment, SegmentKey, StreamKey, StreamKind};
 use crate::segment_bytes::SegmentBytes;
 use crate::timestamp::Timestamp;
 
+/// A fetch that has run for less is not judged.
+const SHORTEST_JUDGED_S: f64 = 0.5;
+
 /// A segment that is wanted and not yet here.
 #[derive(Debug)]
 pub(super) struct Download {
@@ -30,6 +33,8 @@ pub(super) struct Download {
     /// True when a validator must see all bytes before a player gets any.
     pub(super) held_back: bool,
     pub(super) http_failures: u32,
+    /// The origin was so slow that a peer took over; that is tried once.
+    pub(super) left_origin: bool,
     pub(super) http_retry_at: Timestamp,
     pub(super) last_failure: Option<SegmentError>,
     /// Connections that failed to give it.
@@ -67,6 +72,15 @@ pub(super) struct HttpTransfer {
     pub(super) received: u64,
 }
 
+impl HttpTransfer {
+    /// Seconds until what is missing will probably be here; `None` while there is nothing to tell from.
+    pub(super) fn arrival_s(&self, missing: Option<u64>, now: Timestamp) -> Option<f64> {
+        let seconds = now.since(self.asked_at).as_secs_f64();
+        let rate = self.received as f64 / seconds;
+        (seconds > SHORTEST_JUDGED_S).then(|| missing.map_or(f64::INFINITY, |missing| missing as f64 / rate))
+    }
+}
+
 impl Download {
     pub(super) const fn new(segment: Segment, kind: StreamKind, now: Timestamp, held_back: bool) -> Self {
         let total = match segment.byte_range {
@@ -85,6 +99,7 @@ impl Download {
             players: Vec::new(),
             held_back,
             http_failures: 0,
+            left_origin: false,
             http_retry_at: Timestamp::ZERO,
             last_failure: None,
             refused_by: BTreeSet::new(),

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use super::input::ConnectionId;
 use super::throughput::SourceSpeed;
@@ -16,6 +17,9 @@ use crate::tracker_protocol::OfferId;
 const UNMEASURED_BYTES_PER_S: f64 = 250_000.0;
 /// Seconds that a peer is taken to need for its first byte until it has been measured.
 const UNMEASURED_RESPONSE_S: f64 = 0.1;
+
+/// A peer that has not begun to send after this will not be in time.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
 
 /// A peer with an open channel.
 #[derive(Debug)]
@@ -91,6 +95,19 @@ impl Peer {
     pub(super) fn estimate_s(&self, bytes: f64) -> f64 {
         self.speed.response_s.get().unwrap_or(UNMEASURED_RESPONSE_S)
             + bytes / self.speed.bytes_per_s.get().unwrap_or(UNMEASURED_BYTES_PER_S).max(1.0)
+    }
+}
+
+impl Peer {
+    /// Seconds until what is missing of the running download will probably be here.
+    pub(super) fn arrival_s(&self, missing: Option<u64>, now: Timestamp) -> Option<f64> {
+        let download = self.download.as_ref()?;
+        let missing = missing? as f64;
+        match download.rate(now) {
+            Some(rate) => Some(missing / rate.max(1.0)),
+            // Not a byte yet, but it had no time to answer either.
+            None => Some(self.estimate_s(missing)).filter(|_| now < download.asked_at + ANSWER_TIME),
+        }
     }
 }
 

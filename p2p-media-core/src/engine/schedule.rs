@@ -3,7 +3,8 @@
 //! For every segment ahead of the playhead it is known when playback needs it, and about how long the origin would take. The difference,
 //! less a margin, is the *slack*: the time for which better sources than the origin may be waited for.
 //!
-//! 1. No slack: the origin, at once, from the byte reached.
+//! 1. No slack: the origin, at once, from the byte reached; a peer only when it is surely faster. What is needed later waits meanwhile, so
+//!    that it takes no bandwidth from what is needed first.
 //! 2. Slack, and a peer has it: that peer, chosen by expected arrival, watched until the slack is used up.
 //! 3. Slack, and nobody has it: one peer should fetch it. Peers rank themselves by a hash; the first fetches at once, each further one waits
 //!    a little longer for the announcement of another.
@@ -33,6 +34,10 @@ const LONGEST_RANK_WAIT_S: f64 = 0.4;
 const SHORTEST_RANK_WAIT_S: f64 = 0.15;
 /// A peer's transfer that has used up its slack but arrives in time is looked at again after this.
 const LATE_TRANSFER_CHECK_S: f64 = 0.1;
+/// A fetch from the origin that a peer could take over is looked at again after this.
+const ORIGIN_CHECK_S: f64 = 0.25;
+/// A source must be expected this many times sooner than another to be preferred where playback waits.
+const SURELY_FASTER: f64 = 1.5;
 /// A segment that the origin failed to give is asked for again, unbidden, only after this.
 const FAILED_SEGMENT_REST_S: f64 = 10.0;
 /// Steps taken in one peer's list in search of something to prefetch.
@@ -107,6 +112,7 @@ impl Engine {
         match self.downloads.by_segment.get(&key).map(|download| &download.source) {
             Some(Source::None) => self.choose_source(key, stream_options),
             Some(Source::Peer(connection)) => self.watch_peer(key, *connection, stream_options),
+            Some(Source::Http(_)) => self.watch_origin(key, stream_options),
             _ => Timestamp::FAR_FUTURE,
         }
     }
@@ -117,8 +123,12 @@ impl Engine {
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
         let origin_has_failed = download.http_failures > 0;
         let peer = if stream_options.p2p_download_disabled { None } else { self.best_peer(key) };
+        let peer_is_better = peer.is_some_and(|peer| origin_has_failed || self.is_faster_than(key, peer, self.origin_estimate_s(key)));
 
-        if is_urgent && !(origin_has_failed && peer.is_some()) && self.origin_may_be_asked(key, stream_options, true) {
+        if self.is_short_before(key.stream, download.segment.start) {
+            return Timestamp::FAR_FUTURE;
+        }
+        if is_urgent && !peer_is_better && self.origin_may_be_asked(key, stream_options, true) {
             self.start_http(key);
             return Timestamp::FAR_FUTURE;
         }
@@ -161,22 +171,70 @@ impl Engine {
         }
         let need_s = self.need_s(key);
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
-        let rate = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).and_then(|transfer| transfer.rate(self.now));
-        let arrival_s = download.remaining().zip(rate).map(|(bytes, rate)| bytes as f64 / rate.max(1.0));
-        let in_time = arrival_s.is_some_and(|arrival_s| arrival_s < need_s * 0.5);
-        // An origin that has just failed is no rescue; a peer that sends nothing has its own timeout.
-        if in_time || download.http_failures > 0 || !self.origin_may_be_asked(key, stream_options, true) {
+        let arrival_s = self.peers.get(&connection).and_then(|peer| peer.arrival_s(download.remaining(), self.now));
+        // Nor is the origin asked when it would be later still.
+        let in_time = arrival_s.is_some_and(|arrival_s| arrival_s < (need_s * 0.5).max(self.origin_estimate_s(key)));
+        // An origin that has just failed, or was left for its slowness, is no rescue; a peer that sends nothing has its own timeout.
+        let is_no_rescue = download.http_failures > 0 || (download.left_origin && arrival_s.is_some());
+        if in_time || is_no_rescue || !self.origin_may_be_asked(key, stream_options, true) {
             return self.now.offset_secs(LATE_TRANSFER_CHECK_S);
         }
         let answer_time = stream_options.p2p_not_receiving_bytes_timeout / 2;
         let transfer = self.peers.get(&connection).and_then(|peer| peer.download.as_ref());
-        let is_unanswered = transfer.is_some_and(|transfer| transfer.bytes == 0 && self.now >= transfer.asked_at + answer_time);
+        let is_unanswered =
+            transfer.is_some_and(|transfer| transfer.first_byte_at.is_none() && self.now >= transfer.asked_at + answer_time);
         self.abort_source(key);
         if is_unanswered {
             self.note_unanswered_request(connection);
         }
         self.start_http(key);
         Timestamp::FAR_FUTURE
+    }
+
+    /// The origin sends. When playback will have to wait for it and a peer would be much faster, the peer goes on at the byte reached.
+    fn watch_origin(&mut self, key: SegmentKey, stream_options: &StreamConfig) -> Timestamp {
+        let Some(peer) = self.best_peer(key).filter(|_| !stream_options.p2p_download_disabled) else { return Timestamp::FAR_FUTURE };
+        let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
+        let Source::Http(transfer) = &download.source else { return Timestamp::FAR_FUTURE };
+        // An origin that shares the link with peers says nothing about itself.
+        let transfers = self.downloads.of_stream(key.stream).filter(|(_, download)| !matches!(download.source, Source::None)).count();
+        if download.left_origin || transfers > 1 {
+            return Timestamp::FAR_FUTURE;
+        }
+        let arrival_s = transfer.arrival_s(download.remaining(), self.now);
+        let is_late = arrival_s.is_some_and(|arrival_s| arrival_s > self.need_s(key) && self.is_faster_than(key, peer, arrival_s));
+        if !is_late {
+            return self.now.offset_secs(ORIGIN_CHECK_S);
+        }
+        let (kind, received, asked_at) = (download.kind, transfer.received, transfer.asked_at);
+        let first_byte_at = transfer.first_byte_at.unwrap_or(self.now);
+        let speed = self.origin_speed.of(kind);
+        speed.response_s.add(first_byte_at.since(asked_at).as_secs_f64());
+        speed.add_transfer(received, self.now.since(first_byte_at));
+        self.abort_source(key);
+        if let Some(download) = self.downloads.by_segment.get_mut(&key) {
+            download.left_origin = true;
+        }
+        self.start_p2p(key, peer);
+        self.watch_peer(key, peer, stream_options)
+    }
+
+    /// True when a peer would surely bring what is missing sooner than in so many seconds.
+    fn is_faster_than(&self, key: SegmentKey, peer: ConnectionId, seconds: f64) -> bool {
+        let bytes = self.missing_bytes(key);
+        let estimate_s = self.peers.get(&peer).zip(bytes).map(|(peer, bytes)| peer.estimate_s(bytes));
+        estimate_s.is_some_and(|estimate_s| estimate_s * SURELY_FASTER < seconds)
+    }
+
+    /// True while what playback needs before a time of the stream may come late if another transfer takes half of the bandwidth.
+    fn is_short_before(&self, stream: StreamKey, start: f64) -> bool {
+        let position = self.playhead.position(self.now);
+        let mut earlier = self.downloads.of_stream(stream).filter(|(_, download)| {
+            // What failed and rests must not hold up what comes after it.
+            let is_to_come = download.segment.end() > position && download.last_failure.is_none();
+            download.segment.start < start && (is_to_come || !download.players.is_empty())
+        });
+        earlier.any(|(other, _)| self.slack_s(*other) < self.origin_estimate_s(*other))
     }
 
     /// Seconds until playback needs a segment.
@@ -187,15 +245,24 @@ impl Engine {
 
     /// Seconds for which something better than the origin may be waited for.
     fn slack_s(&self, key: SegmentKey) -> f64 {
-        let Some(download) = self.downloads.by_segment.get(&key) else { return 0.0 };
-        let Some(state) = self.streams.get(&key.stream) else { return 0.0 };
-        let bytes = download.remaining().map(|bytes| bytes as f64).or_else(|| state.expected_size(&download.segment));
-        let estimate_s = bytes
-            .and_then(|bytes| self.origin_speed.estimate_s(state.stream.kind, bytes))
-            .unwrap_or(download.segment.duration * UNMEASURED_ORIGIN_SHARE);
+        let estimate_s = self.origin_estimate_s(key);
         let largest_margin_s = self.config.playback_safety_margin.as_secs_f64();
         let margin_s = (estimate_s * MARGIN_TIMES_ESTIMATE).max(SMALLEST_MARGIN_S).min(largest_margin_s);
         self.need_s(key) - estimate_s - margin_s
+    }
+
+    /// Seconds that the origin would probably take for what is missing.
+    fn origin_estimate_s(&self, key: SegmentKey) -> f64 {
+        let Some(download) = self.downloads.by_segment.get(&key) else { return 0.0 };
+        let measured = self.missing_bytes(key).and_then(|bytes| self.origin_speed.estimate_s(download.kind, bytes));
+        measured.unwrap_or(download.segment.duration * UNMEASURED_ORIGIN_SHARE)
+    }
+
+    /// Bytes that are missing of a segment, or probably are.
+    fn missing_bytes(&self, key: SegmentKey) -> Option<f64> {
+        let download = self.downloads.by_segment.get(&key)?;
+        let expected = || self.streams.get(&key.stream)?.expected_size(&download.segment);
+        download.remaining().map(|bytes| bytes as f64).or_else(expected)
     }
 
     /// The free peer that would have it here first.
@@ -205,7 +272,7 @@ impl Engine {
         if !download.may_ask_peers() {
             return None;
         }
-        let bytes = download.remaining().map_or_else(|| state.expected_size(&download.segment).unwrap_or(0.0), |bytes| bytes as f64);
+        let bytes = self.missing_bytes(key).unwrap_or(0.0);
         let candidates = state.swarm.as_ref()?.connected.iter().filter_map(|connection| {
             let peer = self.peers.get(connection)?;
             let is_free = peer.download.is_none() && !download.refused_by.contains(connection);
@@ -340,7 +407,7 @@ impl Engine {
         let (key, _) = candidates.min()?;
         let segment = state.segments.get(key.id)?;
         let bytes = state.expected_size(segment).unwrap_or(0.0) as u64;
-        if !self.stored.has_room(bytes, position) {
+        if self.is_short_before(stream, segment.start) || !self.stored.has_room(bytes, position) {
             return None;
         }
         Some((key, self.best_free_peer_with(key)?))
