@@ -12,7 +12,7 @@ use crate::segment_bytes::SegmentBytes;
 use crate::timestamp::Timestamp;
 
 /// A fetch that has run for less is not judged.
-const SHORTEST_JUDGED_S: f64 = 0.5;
+const SHORTEST_JUDGED_S: f64 = 1.0;
 
 /// A segment that is wanted and not yet here.
 #[derive(Debug)]

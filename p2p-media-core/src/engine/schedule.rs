@@ -172,8 +172,11 @@ impl Engine {
         let need_s = self.need_s(key);
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
         let arrival_s = self.peers.get(&connection).and_then(|peer| peer.arrival_s(download.remaining(), self.now));
-        // Nor is the origin asked when it would be later still.
-        let in_time = arrival_s.is_some_and(|arrival_s| arrival_s < (need_s * 0.5).max(self.origin_estimate_s(key)));
+        let origin_s = self.origin_estimate_s(key);
+        // While the origin could still rescue it, the peer may go on; after that only if the origin would surely be later still.
+        let may_go_on =
+            |arrival_s: f64| if need_s > origin_s * 2.0 { arrival_s < need_s * 0.5 } else { arrival_s * SURELY_FASTER < origin_s };
+        let in_time = arrival_s.is_some_and(may_go_on);
         // An origin that has just failed, or was left for its slowness, is no rescue; a peer that sends nothing has its own timeout.
         let is_no_rescue = download.http_failures > 0 || (download.left_origin && arrival_s.is_some());
         if in_time || is_no_rescue || !self.origin_may_be_asked(key, stream_options, true) {
@@ -197,8 +200,7 @@ impl Engine {
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
         let Source::Http(transfer) = &download.source else { return Timestamp::FAR_FUTURE };
         // An origin that shares the link with peers says nothing about itself.
-        let transfers = self.downloads.of_stream(key.stream).filter(|(_, download)| !matches!(download.source, Source::None)).count();
-        if download.left_origin || transfers > 1 {
+        if download.left_origin || self.transfers(key.stream) > 1 {
             return Timestamp::FAR_FUTURE;
         }
         let arrival_s = transfer.arrival_s(download.remaining(), self.now);
@@ -226,7 +228,7 @@ impl Engine {
         estimate_s.is_some_and(|estimate_s| estimate_s * SURELY_FASTER < seconds)
     }
 
-    /// True while what playback needs before a time of the stream may come late if another transfer takes half of the bandwidth.
+    /// True while what playback needs before a time of the stream may come late if the bandwidth is shared with another transfer.
     fn is_short_before(&self, stream: StreamKey, start: f64) -> bool {
         let position = self.playhead.position(self.now);
         let mut earlier = self.downloads.of_stream(stream).filter(|(_, download)| {
@@ -234,7 +236,8 @@ impl Engine {
             let is_to_come = download.segment.end() > position && download.last_failure.is_none();
             download.segment.start < start && (is_to_come || !download.players.is_empty())
         });
-        earlier.any(|(other, _)| self.slack_s(*other) < self.origin_estimate_s(*other))
+        let sharers = self.transfers(stream).max(1) as f64;
+        earlier.any(|(other, _)| self.slack_s(*other) < self.origin_estimate_s(*other) * sharers)
     }
 
     /// Seconds until playback needs a segment.
@@ -365,6 +368,10 @@ impl Engine {
         let retry_at = download.http_retry_at;
         self.fail_players(key, &error);
         retry_at
+    }
+
+    fn transfers(&self, stream: StreamKey) -> usize {
+        self.downloads.of_stream(stream).filter(|(_, download)| !matches!(download.source, Source::None)).count()
     }
 
     fn p2p_downloads(&self, stream: StreamKey) -> usize {
