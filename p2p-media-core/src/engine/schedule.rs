@@ -36,6 +36,8 @@ const SHORTEST_RANK_WAIT_S: f64 = 0.15;
 const LATE_TRANSFER_CHECK_S: f64 = 0.1;
 /// A fetch from the origin that a peer could take over is looked at again after this.
 const ORIGIN_CHECK_S: f64 = 0.25;
+/// The origin is left for a peer only if playback would wait for it at least this long: estimates are not exact.
+const LATE_ORIGIN_S: f64 = 1.0;
 /// A source must be expected this many times sooner than another to be preferred where playback waits.
 const SURELY_FASTER: f64 = 1.5;
 /// A segment that the origin failed to give is asked for again, unbidden, only after this.
@@ -204,7 +206,8 @@ impl Engine {
             return Timestamp::FAR_FUTURE;
         }
         let arrival_s = transfer.arrival_s(download.remaining(), self.now);
-        let is_late = arrival_s.is_some_and(|arrival_s| arrival_s > self.need_s(key) && self.is_faster_than(key, peer, arrival_s));
+        let is_late =
+            arrival_s.is_some_and(|arrival_s| arrival_s > self.need_s(key) + LATE_ORIGIN_S && self.is_faster_than(key, peer, arrival_s));
         if !is_late {
             return self.now.offset_secs(ORIGIN_CHECK_S);
         }
