@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{assert_played_to_the_end, film};
+use common::{assert_played_to_the_end, assert_played_well, film, live};
 use p2p_media_sim::network::AccessLink;
 use p2p_media_sim::simulation::Simulation;
 use p2p_media_sim::viewer::ViewerOptions;
@@ -39,12 +39,26 @@ fn a_poor_uplink_delays_nobody() {
 }
 
 #[test]
-fn a_downlink_barely_above_the_bitrate_plays_on() {
-    let narrow = AccessLink::mbits(4.5, 2.0, 0.03);
-    let mut simulation = Simulation::new(1, film());
-    for index in 0..4 {
-        simulation.add_viewer(f64::from(index) * 3.0, ViewerOptions::vod().on(narrow));
+fn a_downlink_barely_above_the_bitrate_plays_on_as_with_plain_http() {
+    // Whether the peers have less than the bitrate to give, as much, or so much that they could fill the downlink with what comes later.
+    for up in [2.0, 5.0, 50.0] {
+        let mut simulation = Simulation::new(1, film());
+        for index in 0..6 {
+            simulation.add_viewer(f64::from(index) * 3.0, ViewerOptions::vod().on(AccessLink::mbits(4.5, up, 0.03)));
+        }
+        simulation.run_until(100.0);
+        assert_played_to_the_end(&simulation.report());
     }
-    simulation.run_until(100.0);
-    assert_played_to_the_end(&simulation.report());
+}
+
+#[test]
+fn a_narrow_downlink_keeps_a_live_stream_going() {
+    for up in [2.0, 20.0] {
+        let mut simulation = Simulation::new(1, live());
+        for index in 0..6 {
+            simulation.add_viewer(f64::from(index) * 3.0, ViewerOptions::live(6.0).on(AccessLink::mbits(5.0, up, 0.015)));
+        }
+        simulation.run_until(80.0);
+        assert_played_well(&simulation.report());
+    }
 }

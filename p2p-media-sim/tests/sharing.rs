@@ -70,4 +70,5 @@ fn a_hundred_live_viewers_six_seconds_behind_the_edge() {
     let report = simulation.report();
     assert_played_well(&report);
     assert!(report.offload() >= 0.75, "{report}");
+    assert!(report.median_origin_copies() <= 25.0, "{report}");
 }
