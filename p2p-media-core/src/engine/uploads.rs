@@ -92,6 +92,7 @@ impl Engine {
         let refused = stream_options.p2p_upload_disabled || stream_options.p2p_disabled || !self.stored.contains(segment);
         if refused || self.uploads.waiting.len() >= MOST_WAITING {
             self.send_command(connection, &Command::Absent { segment: id, request });
+            self.start_waiting_uploads();
             return;
         }
         peer.upload = Some(Upload { segment, request, first_byte, moved_at: self.now, state: UploadState::Waiting });
