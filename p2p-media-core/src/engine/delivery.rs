@@ -71,7 +71,7 @@ impl Engine {
     /// Storage answered.
     pub(super) fn loaded(&mut self, load: LoadId, bytes: Option<SegmentBytes>) {
         if let Some(connection) = self.loads_for_uploads.remove(&load) {
-            self.loaded_for_upload(connection, bytes);
+            self.loaded_for_upload(load, connection, bytes);
             return;
         }
         let Some(request) = self.loads_for_players.remove(&load) else { return };
@@ -86,6 +86,7 @@ impl Engine {
             None => {
                 // The file was lost: the index is wrong, the origin still has it.
                 self.forget(key);
+                self.requests.remove(&request);
                 self.segment_requested(request, key);
             }
         }
@@ -152,6 +153,11 @@ impl Engine {
             self.segment_complete(key, source, peer);
             return;
         }
+        if !download.held_back {
+            // Checks were switched on meanwhile: players have these bytes already and cannot take others.
+            self.fail_players(key, &SegmentError::Refused);
+        }
+        let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         let givers: Vec<_> = download.given_by.iter().copied().collect();
         let only_peers = source == SegmentSource::P2p;
         download.source = Source::None;

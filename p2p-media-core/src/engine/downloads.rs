@@ -127,6 +127,11 @@ impl Download {
         self.total.map(|total| total.saturating_sub(self.bytes.len()))
     }
 
+    /// Bytes that the origin has still to send; `None` while only peers have said the size, who may lie.
+    pub(super) fn sure_remaining(&self) -> Option<u64> {
+        self.remaining().filter(|_| !self.total_is_hearsay)
+    }
+
     /// A peer can go on at the byte reached only if the size is known: the official peer drops the connection otherwise.
     pub(super) const fn may_ask_peers(&self) -> bool {
         self.bytes.is_empty() || self.total.is_some()

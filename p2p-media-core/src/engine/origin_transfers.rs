@@ -68,34 +68,34 @@ impl Engine {
         if download.segment.byte_range.is_some() {
             return;
         }
-        match (download.total, resource_size) {
-            (_, Some(size)) if size > MAX_SEGMENT_BYTES => {
-                self.http_failed(id, RequestError::HttpBytesMismatch { expected: MAX_SEGMENT_BYTES, got: size });
+        let Some(size) = resource_size else { return };
+        if size > MAX_SEGMENT_BYTES {
+            self.http_failed(id, RequestError::HttpBytesMismatch { expected: MAX_SEGMENT_BYTES, got: size });
+            return;
+        }
+        let is_too_small = size < download.bytes.len();
+        let is_as_told = download.total.is_none_or(|total| total == size) && !is_too_small;
+        // What a peer gave or said is dropped unless a player has it already: the origin is right.
+        if is_as_told || (download.total_is_hearsay && !is_too_small && !download.players.is_empty() && !download.held_back) {
+            self.set_total(key, size);
+        } else if download.players.is_empty() || download.held_back {
+            self.stop_source(key);
+            if let Some(download) = self.downloads.by_segment.get_mut(&key) {
+                download.start_over();
             }
-            (Some(total), Some(size)) if size != total => {
-                // A peer gave another size: the origin is right. What that peer gave is dropped unless a player has it already.
-                if download.players.is_empty() || download.held_back {
-                    self.stop_source(key);
-                    if let Some(download) = self.downloads.by_segment.get_mut(&key) {
-                        download.start_over();
-                    }
-                    self.start_http(key);
-                } else if size >= download.bytes.len() {
-                    self.set_total(key, size);
-                } else {
-                    self.fail_players(key, &SegmentError::Refused);
-                    self.drop_download(key);
-                }
-            }
-            (_, Some(size)) => self.set_total(key, size),
-            _ => {}
+            self.start_http(key);
+        } else {
+            let expected = download.total.unwrap_or(download.bytes.len());
+            let mismatch = RequestError::HttpBytesMismatch { expected, got: size };
+            self.fail_players(key, &SegmentError::Origin(mismatch.to_string()));
+            self.drop_download(key);
         }
     }
 
     pub(super) fn http_chunk(&mut self, id: HttpId, mut chunk: Bytes) {
         let now = self.now;
         let Some((key, transfer)) = self.http_transfer(id) else { return };
-        if !transfer.accepted {
+        if !transfer.accepted || chunk.is_empty() {
             return;
         }
         transfer.last_byte_at = now;
@@ -103,8 +103,8 @@ impl Engine {
         transfer.to_skip -= skipped;
         let _ = chunk.split_to(skipped as usize);
         transfer.first_byte_at.get_or_insert(now);
-        let Some(remaining) = self.downloads.by_segment.get(&key).map(|download| download.remaining()) else { return };
-        if let Some(remaining) = remaining {
+        let Some(download) = self.downloads.by_segment.get(&key) else { return };
+        if let Some(remaining) = download.sure_remaining() {
             chunk.truncate(remaining.min(chunk.len() as u64) as usize);
         }
         if chunk.is_empty() {
@@ -118,7 +118,7 @@ impl Engine {
         self.outputs.push_back(Output::Event(Event::ChunkDownloaded { bytes, source: SegmentSource::Http, peer: None }));
         self.take_bytes(key, chunk);
         let Some(download) = self.downloads.by_segment.get(&key) else { return };
-        if download.remaining() == Some(0) {
+        if download.sure_remaining() == Some(0) {
             // Whatever else the origin sends (a whole resource in place of a range) is not waited for.
             self.outputs.push_back(Output::StopHttp(id));
             self.http_completed(id);
@@ -131,7 +131,7 @@ impl Engine {
     pub(super) fn http_end(&mut self, id: HttpId) {
         let Some((key, _)) = self.http_transfer(id) else { return };
         let Some(download) = self.downloads.by_segment.get(&key) else { return };
-        match download.total {
+        match download.total.filter(|_| !download.total_is_hearsay) {
             Some(total) if download.bytes.len() < total => {
                 let got = download.bytes.len();
                 self.http_failed(id, RequestError::HttpBytesMismatch { expected: total, got });

@@ -1,6 +1,7 @@
 //! Offers and answers in flight, and what becomes of them: a connected peer, or nothing.
 
 use super::Engine;
+use super::announces::TrackerState;
 use super::deadlines::Deadline;
 use super::input::{ConnectionId, TrackerId};
 use super::output::Output;
@@ -97,6 +98,11 @@ impl Engine {
         let Some(Handshake { stream, tracker, offer_id, step: Step::Answering(to_peer_id) }) = self.handshakes.get(&connection) else {
             return;
         };
+        if !self.trackers.get(tracker.0 as usize).is_some_and(TrackerState::is_open) {
+            // Nobody can carry it.
+            self.drop_handshake(connection, CloseReason::HandshakeExpired);
+            return;
+        }
         let Some(info_hash) = self.streams.get(stream).map(|state| state.info_hash) else { return };
         let answer = Answer { info_hash, peer_id: self.peer_id, to_peer_id: *to_peer_id, offer_id: *offer_id, sdp };
         self.outputs.push_back(Output::SendToTracker(*tracker, answer.to_json()));

@@ -147,7 +147,11 @@ impl Engine {
         match command {
             Command::Announcement { loaded, loading } => {
                 let Some(peer) = self.peers.get_mut(&connection) else { return };
-                peer.announced = Some(Announced { loaded, loading });
+                let announced = Announced { loaded, loading };
+                if peer.announced.as_ref() == Some(&announced) {
+                    return; // nothing to decide anew, however often it is said
+                }
+                peer.announced = Some(announced);
                 let stream = peer.stream;
                 if let Some(state) = self.streams.get_mut(&stream) {
                     state.prefetch_is_idle = false;
@@ -166,6 +170,9 @@ impl Engine {
     }
 
     fn peer_payload(&mut self, connection: ConnectionId, payload: Bytes) {
+        if payload.is_empty() {
+            return; // no sign of progress
+        }
         let Some(download) = self.peers.get_mut(&connection).and_then(|peer| peer.download.as_mut()) else { return };
         let step = download.incoming.on_payload(payload);
         self.download_step(connection, step);

@@ -48,7 +48,7 @@ pub(super) struct Peer {
 }
 
 /// A peer's newest announcement; both lists rise.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Announced {
     pub(super) loaded: Vec<SegmentId>,
     pub(super) loading: Vec<SegmentId>,

@@ -56,7 +56,7 @@ impl SegmentList {
                 _ => self.segments.push(segment),
             }
         }
-        if !self.segments[sorted_tail.saturating_sub(1)..].is_sorted_by_key(|segment| segment.id) {
+        if !self.segments[sorted_tail.saturating_sub(1)..].is_sorted_by(|a, b| a.id < b.id) {
             self.segments.sort_by_key(|segment| segment.id);
             self.segments.dedup_by_key(|segment| segment.id);
         }
@@ -99,7 +99,8 @@ mod tests {
     #[test]
     fn updates_in_any_order_keep_one_of_each_number_sorted() {
         let mut list = SegmentList::default();
-        list.update(added(&[5, 7]));
+        list.update(added(&[5, 7, 7]));
+        assert_eq!(list.segments.len(), 2);
         list.update(added(&[7, 6, 6, 3]));
         assert_eq!(list.segments.iter().map(|s| s.id.0).collect::<Vec<_>>(), [3, 5, 6, 7]);
         let update = StreamUpdate { removed: vec![SegmentId(9), SegmentId(5), SegmentId(3)], ..added(&[8]) };

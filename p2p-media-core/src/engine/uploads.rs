@@ -22,6 +22,8 @@ const UNSENT_BYTES_OF_A_DEAD_PEER: usize = 8 << 20;
 const STUCK_UPLOAD_S: f64 = 5.0;
 /// Peers that may wait for a slot; the next one is told that we do not have the segment.
 const MOST_WAITING: usize = 256;
+/// Reads from storage for one peer that have not ended; a peer that asks faster is told that we do not have the segment.
+const MOST_READS_PER_PEER: usize = 4;
 /// Seconds' worth of the upload limit that may be sent in one burst.
 const PACER_BURST_S: f64 = 0.25;
 
@@ -90,7 +92,8 @@ impl Engine {
         let segment = SegmentKey { stream: peer.stream, id };
         let stream_options = options(&self.config, peer.kind);
         let refused = stream_options.p2p_upload_disabled || stream_options.p2p_disabled || !self.stored.contains(segment);
-        if refused || self.uploads.waiting.len() >= MOST_WAITING {
+        let reads = self.loads_for_uploads.values().filter(|reader| **reader == connection).count();
+        if refused || reads >= MOST_READS_PER_PEER || self.uploads.waiting.len() >= MOST_WAITING {
             self.send_command(connection, &Command::Absent { segment: id, request });
             self.start_waiting_uploads();
             return;
@@ -113,11 +116,8 @@ impl Engine {
         let Some(upload) = self.peers.get_mut(&connection).and_then(|peer| peer.upload.take()) else { return };
         match upload.state {
             UploadState::Waiting => self.uploads.waiting.retain(|waiting| *waiting != connection),
-            UploadState::Loading(load) => {
-                self.loads_for_uploads.remove(&load);
-                self.uploads.active -= 1;
-            }
-            UploadState::Sending { .. } => self.uploads.active -= 1,
+            // The read goes on and stays in the books, or a peer could begin any number of them.
+            UploadState::Loading(_) | UploadState::Sending { .. } => self.uploads.active -= 1,
         }
     }
 
@@ -148,8 +148,11 @@ impl Engine {
     }
 
     /// Storage gave the segment, or does not have it after all.
-    pub(super) fn loaded_for_upload(&mut self, connection: ConnectionId, bytes: Option<SegmentBytes>) {
+    pub(super) fn loaded_for_upload(&mut self, load: LoadId, connection: ConnectionId, bytes: Option<SegmentBytes>) {
         let Some(upload) = self.peers.get_mut(&connection).and_then(|peer| peer.upload.as_mut()) else { return };
+        if !matches!(upload.state, UploadState::Loading(expected) if expected == load) {
+            return;
+        }
         let (segment, request, first_byte) = (upload.segment, upload.request, upload.first_byte);
         match bytes.filter(|bytes| first_byte <= bytes.len()) {
             Some(bytes) => {
