@@ -49,6 +49,9 @@ use crate::timestamp::Timestamp;
 /// counts from now, nobody is blamed for the silence.
 const STANDSTILL: Duration = Duration::from_secs(3);
 
+/// Most streams of one session; a manifest has dozens.
+const MAX_STREAMS: usize = 4096;
+
 /// Decides everything; see the module's documentation.
 #[derive(Debug)]
 pub struct Engine {
@@ -247,15 +250,21 @@ impl Engine {
 
     /// Decides what the input has made undecided, and tells peers once of all that changed.
     fn settle(&mut self) {
+        self.schedule_dirty_streams();
+        for stream in std::mem::take(&mut self.announcements_due) {
+            self.announce_to_peers(stream);
+        }
+        // A peer that reads nothing was perhaps closed just now: what it was to give needs another source.
+        self.schedule_dirty_streams();
+    }
+
+    fn schedule_dirty_streams(&mut self) {
         // Deciding about one stream can only touch the others' peers, so this ends; the bound guards against a mistake in that reasoning.
         for _ in 0..4 {
             let Some(streams) = Some(std::mem::take(&mut self.dirty_streams)).filter(|streams| !streams.is_empty()) else { break };
             for stream in streams {
                 self.schedule(stream);
             }
-        }
-        for stream in std::mem::take(&mut self.announcements_due) {
-            self.announce_to_peers(stream);
         }
     }
 
@@ -284,6 +293,10 @@ impl Engine {
     }
 
     fn stream_added(&mut self, stream: Stream) {
+        if self.streams.len() >= MAX_STREAMS {
+            tracing::warn!(key = stream.key.0, "a stream too many is not shared: {MAX_STREAMS} are registered");
+            return;
+        }
         self.streams.entry(stream.key).or_insert_with(|| StreamState::new(stream));
     }
 

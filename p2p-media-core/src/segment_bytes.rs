@@ -2,6 +2,14 @@
 
 use bytes::{Bytes, BytesMut};
 
+/// Pieces of which an average below [`SMALL_PIECE_BYTES`] is put up with. Honest senders do not get here: a peer that sends single bytes
+/// would take up a hundred times their memory.
+const MAX_SMALL_PIECES: usize = 1024;
+/// Bytes that a piece should have on average.
+const SMALL_PIECE_BYTES: u64 = 1024;
+/// Pieces that are joined become this long.
+const JOINED_PIECE_BYTES: usize = 64 * 1024;
+
 /// Ordered pieces of one segment. Cloning clones the handles, not the bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentBytes {
@@ -20,7 +28,31 @@ impl SegmentBytes {
         if !piece.is_empty() {
             self.len += piece.len() as u64;
             self.pieces.push(piece);
+            if self.pieces.len() >= MAX_SMALL_PIECES && self.pieces.len() as u64 > self.len / SMALL_PIECE_BYTES + MAX_SMALL_PIECES as u64 {
+                self.join_small_pieces();
+            }
         }
+    }
+
+    /// Makes large pieces of small ones, whose bookkeeping is longer than they are.
+    fn join_small_pieces(&mut self) {
+        let mut joined: Vec<Bytes> = Vec::new();
+        let mut gathered = BytesMut::new();
+        for piece in self.pieces.drain(..) {
+            if piece.len() < JOINED_PIECE_BYTES {
+                gathered.extend_from_slice(&piece);
+            }
+            if gathered.len() >= JOINED_PIECE_BYTES || (piece.len() >= JOINED_PIECE_BYTES && !gathered.is_empty()) {
+                joined.push(gathered.split().freeze());
+            }
+            if piece.len() >= JOINED_PIECE_BYTES {
+                joined.push(piece);
+            }
+        }
+        if !gathered.is_empty() {
+            joined.push(gathered.freeze());
+        }
+        self.pieces = joined;
     }
 
     /// Number of bytes in all pieces.
@@ -94,5 +126,15 @@ mod tests {
         assert_eq!(bytes.slice_at(3, 2).as_deref(), Some(&b"de"[..]));
         assert_eq!(bytes.slice_at(7, 2), None);
         assert_eq!(bytes.join(), &b"abcdefg"[..]);
+    }
+
+    #[test]
+    fn tiny_pieces_are_joined_and_nothing_is_lost() {
+        let large = Bytes::from(vec![9; JOINED_PIECE_BYTES]);
+        let tiny = (0..200_000_u32).map(|n| if n == 70_000 { large.clone() } else { Bytes::from(vec![n as u8]) });
+        let bytes: SegmentBytes = tiny.clone().collect();
+        assert!(bytes.pieces().len() < 3 * MAX_SMALL_PIECES, "{}", bytes.pieces().len());
+        assert_eq!(bytes.join(), tiny.flatten().collect::<Vec<u8>>());
+        assert_eq!(bytes.len(), 199_999 + JOINED_PIECE_BYTES as u64);
     }
 }

@@ -8,6 +8,11 @@ use super::jobs::{Job, JobQueue, Running, SocketId, Websocket};
 use crate::backend::{Backend, TrackerError};
 use crate::engine::input::{Input, TrackerId};
 
+/// Frames that wait for a tracker; further ones are dropped, as a tracker that is this far behind does not read.
+const MAX_WAITING_FRAMES: usize = 256;
+/// Sockets that still say goodbye; the oldest makes room.
+const MAX_CLOSING_SOCKETS: usize = 32;
+
 pub(super) struct TrackerSockets<B: Backend> {
     sockets: BTreeMap<SocketId, Socket<B>>,
     /// The socket of each tracker that the engine knows as open or being opened.
@@ -19,7 +24,7 @@ struct Socket<B: Backend> {
     tracker: TrackerId,
     /// Absent while connecting.
     websocket: Option<Websocket<B>>,
-    /// Frames that wait their turn; the engine bounds them.
+    /// Frames that wait their turn.
     queue: VecDeque<String>,
     /// The frame on its way.
     sending: Option<Running>,
@@ -44,6 +49,10 @@ impl<B: Backend> TrackerSockets<B> {
     pub(super) fn send(&mut self, jobs: &mut JobQueue<B>, tracker: TrackerId, text: String) {
         let Some(id) = self.current.get(&tracker) else { return };
         if let Some(socket) = self.sockets.get_mut(id) {
+            if socket.queue.len() >= MAX_WAITING_FRAMES {
+                tracing::debug!(tracker = tracker.0, "the tracker does not read: a frame is dropped");
+                return;
+            }
             socket.queue.push_back(text);
             socket.send_next(jobs, *id);
         }
@@ -55,6 +64,10 @@ impl<B: Backend> TrackerSockets<B> {
             && self.sockets.get(&id).is_some_and(Socket::has_nothing_to_send)
         {
             self.sockets.remove(&id);
+        }
+        if self.sockets.len() > self.current.len() + MAX_CLOSING_SOCKETS {
+            let oldest = self.sockets.iter().find(|(id, socket)| self.current.get(&socket.tracker) != Some(id)).map(|(id, _)| *id);
+            oldest.and_then(|oldest| self.sockets.remove(&oldest));
         }
     }
 

@@ -61,6 +61,8 @@ impl Engine {
         let offer_id = OfferId(self.random.bytes20());
         let label = OfferId(self.random.bytes20()).to_string();
         self.handshakes.insert(connection, Handshake { stream, tracker, offer_id, step: Step::Offering });
+        // Making it may never end, and what is being made counts against the limit.
+        self.deadlines.set(Deadline::HandshakeExpired(connection), self.now + self.config.offer_timeout);
         self.outputs.push_back(Output::MakeOffer(connection, label));
     }
 

@@ -103,6 +103,10 @@ impl Engine {
         if let Some(swarm) = self.streams.get_mut(&peer.stream).and_then(|state| state.swarm.as_mut()) {
             swarm.connected.remove(&connection);
         }
+        // Its number never comes again.
+        for (_, download) in self.downloads.by_segment.range_mut(SegmentKey::all_of(peer.stream)) {
+            download.refused_by.remove(&connection);
+        }
         self.event(Event::PeerClosed { peer: peer.id, kind: peer.kind });
         self.dirty_streams.insert(peer.stream);
         self.use_spare(peer.stream, peer.id);
