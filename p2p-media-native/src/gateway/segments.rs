@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use axum::http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -19,6 +20,8 @@ use super::presentation::{Answer, ListedSegment, Presentation};
 use super::requested_range::RequestedRange;
 use super::{Gateway, upstream};
 
+/// Longest wait for the first byte. The engine needs less, also with all of its attempts; whatever keeps it, a player is not kept with it.
+const LONGEST_WAIT: Duration = Duration::from_secs(20);
 const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
 /// Answers a GET for a segment that a playlist lists. What the engine cannot get, but the origin might give to this player (it sends its own
@@ -34,9 +37,14 @@ pub(super) async fn send(
     let (mut reader, answer) = presentation.ask(segment);
     // Only the size makes sense of a range, except where the playlist has said it.
     let needs_size = range.is_some_and(|range| segment.byte_range.is_none() && range != RequestedRange::From(0));
-    let beginning = match beginning(&mut reader, needs_size).await {
-        Ok(beginning) => beginning,
-        Err(error) => return failed(gateway, &error, url, player).await,
+    let beginning = match tokio::time::timeout(LONGEST_WAIT, beginning(&mut reader, needs_size)).await {
+        Ok(Ok(beginning)) => beginning,
+        Ok(Err(error)) => return failed(gateway, &error, url, player).await,
+        Err(_) => {
+            tracing::warn!(%url, "no byte within {} s: the origin is asked directly", LONGEST_WAIT.as_secs());
+            drop((reader, answer));
+            return upstream::pass_on(gateway, &Method::GET, url, player).await;
+        }
     };
     let size = segment.byte_range.map(ByteRange::len).or(beginning.size);
     let mut headers = HeaderMap::from_iter([(ACCEPT_RANGES, BYTES), (CONTENT_TYPE, media_type(url.path()))]);
