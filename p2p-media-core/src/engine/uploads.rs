@@ -16,6 +16,9 @@ use crate::timestamp::Timestamp;
 
 /// Bytes handed out for one peer that have not left yet, beyond which no more media is handed out.
 const MOST_UNSENT_BYTES: usize = 128 << 10;
+/// Media bytes in one message. A browser's socket holds 64 KiB of packets; whatever is sent at once beyond that is lost when the browser is
+/// busy for some milliseconds, and a second or more passes before SCTP notices the loss of what nothing follows.
+const MOST_PAYLOAD_BYTES: usize = 16 << 10;
 /// A peer that lets this much pile up does not read; media alone never gets here.
 const UNSENT_BYTES_OF_A_DEAD_PEER: usize = 8 << 20;
 /// An upload that has not moved for this long gives up its slot when others wait.
@@ -192,7 +195,7 @@ impl Engine {
         loop {
             let may_send_at = self.uploads.may_send_at(self.now);
             let Some(peer) = self.peers.get_mut(&connection) else { return };
-            let limit = options(&self.config, peer.kind).webrtc_max_message_size;
+            let limit = options(&self.config, peer.kind).webrtc_max_message_size.min(MOST_PAYLOAD_BYTES);
             let Some(Upload { segment, request, moved_at, state: UploadState::Sending { bytes, offset }, .. }) = peer.upload.as_mut()
             else {
                 return;

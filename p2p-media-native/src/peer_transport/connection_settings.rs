@@ -22,8 +22,11 @@ pub(super) const GATHERING_LIMIT: Duration = Duration::from_secs(5);
 /// Wait for further candidates after a STUN or TURN server has told one: a server that is down must not hold up every handshake.
 pub(super) const FURTHER_GATHERING: Duration = Duration::from_millis(700);
 
-/// Sends wait while more than this is on its way to the peer, in bytes.
-pub(super) const SEND_BUFFER_BYTES: usize = 1 << 20;
+/// Sends wait while more than this is on its way to the peer, in bytes: as much as a browser's socket holds. The stack sends
+/// all that the peer's window and its own allow at once, and what is lost at the end of such a burst it sends again after one second, two
+/// seconds, and so on. With 1 MiB two of three new connections to a busy Chromium stood still for a second or three; with this none does,
+/// and 64 KiB messages still pass at more than 270 MB/s on loopback and at some 3 MB/s over a path of 40 ms.
+pub(super) const SEND_BUFFER_BYTES: usize = 64 << 10;
 
 /// SCTP receive window, in bytes. With the usual 1 MiB a path of 40 ms carries a third as much.
 const RECEIVE_BUFFER_BYTES: u32 = 4 << 20;
