@@ -1,4 +1,5 @@
 //! Peer connections leave nothing behind. The only test of its process: nothing else opens files.
+#![expect(clippy::unwrap_used, reason = "in a test a panic is the report, also in its helper functions")]
 
 use std::future::Future;
 use std::time::Duration;
