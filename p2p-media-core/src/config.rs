@@ -37,7 +37,7 @@ pub struct Config {
     pub upload_slots: usize,
     /// Most media bytes sent per second; unlimited when absent.
     pub upload_rate_limit: Option<u64>,
-    /// How long before playback needs it a segment must be here: HTTP begins no later than this plus the time it takes. Default 1 s.
+    /// How long before playback needs it a segment must be here: HTTP begins no later than this plus the time it takes. Default 1.5 s.
     pub playback_safety_margin: Duration,
     /// How long after joining a swarm peers are waited for while nothing is known of it, where playback allows. Default 2 s.
     pub peer_discovery_time: Duration,
@@ -158,7 +158,7 @@ impl Default for Config {
             max_peers_per_swarm: 50,
             upload_slots: 16,
             upload_rate_limit: None,
-            playback_safety_margin: Duration::from_secs(1),
+            playback_safety_margin: Duration::from_millis(1500),
             peer_discovery_time: Duration::from_secs(2),
             offers_per_announce: 5,
             offer_timeout: Duration::from_secs(50),

@@ -25,7 +25,7 @@ fn an_origin_too_slow_for_all_is_made_up_for_by_peers() {
     assert_eq!(shared.wrong_deliveries(), 0);
     assert!(shared.stall_ms() < plain.stall_ms() / 20.0, "{} ms and {} ms", shared.stall_ms(), plain.stall_ms());
     assert!(shared.longest_startup_ms() < plain.longest_startup_ms() / 2.0);
-    assert!(shared.offload() > 0.7, "{shared}");
+    assert!(shared.offload() > 0.65, "{shared}");
 }
 
 #[test]
