@@ -36,6 +36,9 @@ struct SessionFolder {
     order: Mutex<()>,
 }
 
+/// Bytes written and removed when a session begins, to see that the disk takes any.
+const PROBE_BYTES: usize = 64 << 10;
+
 impl DiskStorage {
     /// Makes a folder for a session inside `cache_folder`, which is made too when it is not there, and clears away those of dead sessions.
     ///
@@ -59,6 +62,8 @@ impl DiskStorage {
         // Locked before it has the name that others look for, so that none of them takes the session for dead.
         let lock = NamedTempFile::new_in(folder.path())?;
         lock.as_file().lock()?;
+        // Told now, a full disk is an error of whoever chose the folder; told later, it would only be a cache that keeps nothing.
+        NamedTempFile::new_in(folder.path())?.write_all(&[0; PROBE_BYTES])?;
         let lock = lock.persist(folder.path().join(LOCK_FILE)).map_err(|failed| failed.error)?;
         Ok(SessionFolder { folder, _lock: lock, order: Mutex::new(()) })
     }
