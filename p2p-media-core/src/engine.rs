@@ -83,6 +83,8 @@ pub struct Engine {
     dirty_streams: BTreeSet<StreamKey>,
     /// Streams of which peers must be told anew what we have.
     announcements_due: BTreeSet<StreamKey>,
+    /// Storage has failed once.
+    storage_has_failed: bool,
     is_shutting_down: bool,
 }
 
@@ -126,6 +128,7 @@ impl Engine {
             stats: Stats::default(),
             dirty_streams: BTreeSet::new(),
             announcements_due: BTreeSet::new(),
+            storage_has_failed: false,
             is_shutting_down: false,
             config,
         }
@@ -170,7 +173,12 @@ impl Engine {
 
             Input::Stored(_) => {}
             Input::StoreFailed(key, error) => {
-                tracing::warn!(?key, error, "a segment could not be stored");
+                // A full disk fails every segment alike: one line is enough.
+                if std::mem::replace(&mut self.storage_has_failed, true) {
+                    tracing::debug!(?key, error, "a segment could not be stored");
+                } else {
+                    tracing::warn!(error, "segments cannot be stored; playback goes on from the origin and from peers");
+                }
                 self.forget(key);
             }
             Input::Loaded(load, bytes) => self.loaded(load, bytes),
