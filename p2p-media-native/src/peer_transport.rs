@@ -4,6 +4,7 @@ mod channel;
 mod connection;
 mod connection_events;
 mod connection_settings;
+mod farewells;
 mod local_addresses;
 mod remote_sdp;
 mod socket_runtime;
@@ -17,6 +18,7 @@ use webrtc::peer_connection::{RTCIceServer, RTCSessionDescription};
 
 pub use channel::WebRtcChannel;
 pub use connection::WebRtcConnection;
+pub use farewells::Farewells;
 
 use connection::{Link, PendingChannel};
 
@@ -24,6 +26,7 @@ use connection::{Link, PendingChannel};
 #[derive(Clone, Debug)]
 pub struct WebRtcTransport {
     ice_servers: Arc<[RTCIceServer]>,
+    farewells: Farewells,
 }
 
 impl WebRtcTransport {
@@ -33,7 +36,12 @@ impl WebRtcTransport {
     /// When the URL of a server is not one (RFC 7064, RFC 7065); the message names it.
     pub fn new(ice_servers: &[IceServer]) -> Result<Self, PeerTransportError> {
         let servers = ice_servers.iter().map(connection_settings::ice_server).collect::<Result<_, _>>()?;
-        Ok(Self { ice_servers: servers })
+        Ok(Self { ice_servers: servers, farewells: Farewells::default() })
+    }
+
+    /// The connections that are being closed: wait for them before the runtime ends.
+    pub const fn farewells(&self) -> &Farewells {
+        &self.farewells
     }
 }
 
@@ -41,10 +49,10 @@ impl PeerTransport for WebRtcTransport {
     type Connection = WebRtcConnection;
 
     async fn offer(&self, label: String) -> Result<(WebRtcConnection, String), PeerTransportError> {
-        let ice_servers = Arc::clone(&self.ice_servers);
+        let (ice_servers, farewells) = (Arc::clone(&self.ice_servers), self.farewells.clone());
         in_own_task(async move {
             // Whether the answer will hold mDNS names is not known yet.
-            let (link, _) = Link::open(ice_servers, MulticastDnsMode::QueryOnly).await?;
+            let (link, _) = Link::open(ice_servers, MulticastDnsMode::QueryOnly, farewells).await?;
             let channel = link.connection().create_data_channel(&label, None).await.map_err(transport_error)?;
             let offer = link.connection().create_offer(None).await.map_err(transport_error)?;
             let sdp = link.gather(offer).await?;
@@ -54,11 +62,11 @@ impl PeerTransport for WebRtcTransport {
     }
 
     async fn answer(&self, offer_sdp: String) -> Result<(WebRtcConnection, String), PeerTransportError> {
-        let ice_servers = Arc::clone(&self.ice_servers);
+        let (ice_servers, farewells) = (Arc::clone(&self.ice_servers), self.farewells.clone());
         in_own_task(async move {
             let offer = remote_sdp::limited(&offer_sdp)?;
             let mdns = if offer.has_mdns_names { MulticastDnsMode::QueryOnly } else { MulticastDnsMode::Disabled };
-            let (link, incoming) = Link::open(ice_servers, mdns).await?;
+            let (link, incoming) = Link::open(ice_servers, mdns, farewells).await?;
             let offer = RTCSessionDescription::offer(offer.sdp).map_err(transport_error)?;
             link.set_remote(offer).await?;
             let answer = link.connection().create_answer(None).await.map_err(transport_error)?;

@@ -48,6 +48,7 @@ pub use tracks::Track;
 use crate::backend::NativeBackend;
 use crate::http_fetcher::ReqwestFetcher;
 use crate::manifest_fetch::fetch_manifest;
+use crate::peer_transport::Farewells;
 use crate::segment_storage::StorageChoice;
 use init_segments::InitSegments;
 use playlists::Playlists;
@@ -78,6 +79,7 @@ pub struct Player {
 struct Shared {
     session: Session,
     http: ReqwestFetcher,
+    farewells: Farewells,
     playlists: Playlists,
     init_segments: InitSegments,
 }
@@ -97,6 +99,7 @@ impl Player {
             backend = backend.with_http(http);
         }
         let http = backend.http().clone();
+        let farewells = backend.peers().farewells().clone();
 
         let unavailable = |reason| PlayerError::Manifest { url: url.to_owned(), reason };
         let manifest = fetch_manifest(&http, url).await.map_err(unavailable)?;
@@ -119,6 +122,7 @@ impl Player {
             playlists: Playlists::new(http.clone(), variables, swarms),
             init_segments: InitSegments::new(http.clone()),
             http,
+            farewells,
         };
         Ok(Self { shared: Arc::new(shared), tracks, manifest_url: manifest.url })
     }
@@ -186,9 +190,10 @@ impl Player {
         &self.shared.http
     }
 
-    /// Leaves the swarms and ends every transfer; the trackers hear of it. Gives the last figures.
+    /// Leaves the swarms and ends every transfer; trackers and peers hear of it. Gives the last figures.
     pub async fn close(self) -> Stats {
         self.shared.session.shutdown().await;
+        self.shared.farewells.said().await;
         self.shared.session.stats().await
     }
 }

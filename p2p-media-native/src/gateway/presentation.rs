@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use p2p_media_core::backend::Backend as _;
 use p2p_media_core::config::{Config, DynamicConfig};
 use p2p_media_core::driver::drive;
 use p2p_media_core::event::Stats;
@@ -17,6 +18,7 @@ use super::requested_range::RequestedRange;
 use super::viewers::{ViewerRequest, Viewers};
 use crate::backend::{BackendError, NativeBackend};
 use crate::http_fetcher::ReqwestFetcher;
+use crate::peer_transport::Farewells;
 use crate::segment_storage::StorageChoice;
 
 /// Playlist URLs known of one presentation. More come only from a manifest that gives its playlists new URLs each time it is read.
@@ -32,6 +34,7 @@ pub(super) struct Presentation {
     swarm_base: String,
     label: String,
     session: Session,
+    farewells: Farewells,
     state: Mutex<State>,
 }
 
@@ -128,6 +131,7 @@ impl Presentation {
         let backend = NativeBackend::new(&config.ice_servers, storage)?.with_http(http);
         let swarm_base = config.swarm_id.as_deref().unwrap_or_else(|| manifest_swarm_base(own_url)).to_owned();
         let label = config.protocol_version_label.clone();
+        let farewells = backend.peers().farewells().clone();
         let (session, input) = session(config, RandomState::new().hash_one(&name));
         tokio::spawn(drive(backend, input));
         let state = State {
@@ -139,7 +143,7 @@ impl Presentation {
             last_used: Instant::now(),
             answers_under_way: 0,
         };
-        Ok(Arc::new(Self { name, swarm_base, label, session, state: Mutex::new(state) }))
+        Ok(Arc::new(Self { name, swarm_base, label, session, farewells, state: Mutex::new(state) }))
     }
 
     /// Takes in a version of the multivariant playlist: its streams and variables.
@@ -255,6 +259,7 @@ impl Presentation {
     /// Leaves the swarms, and gives the last figures.
     pub(super) async fn end(&self) -> Stats {
         self.session.shutdown().await;
+        self.farewells.said().await;
         self.session.stats().await
     }
 

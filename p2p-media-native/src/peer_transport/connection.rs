@@ -1,7 +1,8 @@
 //! A connection: opened, negotiated, and closed when its last owner drops it.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use p2p_media_core::backend::{PeerConnection, PeerTransportError};
 use rtc::ice::mdns::MulticastDnsMode;
@@ -12,7 +13,11 @@ use webrtc::peer_connection::{PeerConnection as Stack, RTCIceServer, RTCSessionD
 use super::channel::WebRtcChannel;
 use super::connection_events::{ConnectionEvents, Progress, ProgressReport, ended};
 use super::connection_settings::{self, FURTHER_GATHERING, GATHERING_LIMIT};
+use super::farewells::Farewells;
 use super::{in_own_task, remote_sdp, transport_error};
+
+/// Longest wait for the other side to close its channel after ours.
+const CHANNEL_CLOSING_LIMIT: Duration = Duration::from_millis(300);
 
 /// A connection in the making. Dropping the last clone, and the channel it gave, closes it.
 #[derive(Clone)]
@@ -34,6 +39,9 @@ pub(super) struct Link {
     connection: Arc<dyn Stack>,
     report: ProgressReport,
     progress: watch::Receiver<Progress>,
+    /// Once it is open.
+    channel: OnceLock<Arc<dyn DataChannel>>,
+    farewells: Farewells,
     runtime: tokio::runtime::Handle,
 }
 
@@ -44,13 +52,14 @@ impl Link {
     pub(super) async fn open(
         ice_servers: Arc<[RTCIceServer]>,
         mdns: MulticastDnsMode,
+        farewells: Farewells,
     ) -> Result<(Arc<Self>, oneshot::Receiver<Arc<dyn DataChannel>>), PeerTransportError> {
         let opened = tokio::spawn(async move {
-            match Self::build(&ice_servers, mdns).await {
+            match Self::build(&ice_servers, mdns, farewells.clone()).await {
                 // Multicast is not to be had everywhere; peers that hide behind mDNS names may then still reach us.
                 Err(error) if mdns != MulticastDnsMode::Disabled => {
                     tracing::debug!("without mDNS: {error}");
-                    Self::build(&ice_servers, MulticastDnsMode::Disabled).await
+                    Self::build(&ice_servers, MulticastDnsMode::Disabled, farewells).await
                 }
                 built => built,
             }
@@ -61,12 +70,14 @@ impl Link {
     async fn build(
         ice_servers: &[RTCIceServer],
         mdns: MulticastDnsMode,
+        farewells: Farewells,
     ) -> Result<(Arc<Self>, oneshot::Receiver<Arc<dyn DataChannel>>), PeerTransportError> {
         let report = ProgressReport::default();
         let (events, incoming) = ConnectionEvents::new(report.clone());
         let progress = report.subscribe();
         let connection = connection_settings::build(ice_servers, mdns, Arc::new(events), report.clone()).await.map_err(transport_error)?;
-        Ok((Arc::new(Self { connection, report, progress, runtime: tokio::runtime::Handle::current() }), incoming))
+        let runtime = tokio::runtime::Handle::current();
+        Ok((Arc::new(Self { connection, report, progress, channel: OnceLock::new(), farewells, runtime }), incoming))
     }
 
     pub(super) fn connection(&self) -> &dyn Stack {
@@ -108,12 +119,34 @@ impl Link {
 
 impl Drop for Link {
     fn drop(&mut self) {
-        let connection = Arc::clone(&self.connection);
+        let (connection, progress) = (Arc::clone(&self.connection), self.progress.clone());
+        let (channel, farewell) = (self.channel.take(), self.farewells.begin());
         self.runtime.spawn(async move {
+            let _farewell = farewell;
+            // Ending the connection aborts SCTP, which browsers report as an error; a closed channel is none.
+            if let Some(channel) = channel
+                && progress.borrow().ended.is_none()
+            {
+                close_channel(&*channel, progress).await;
+            }
             if let Err(error) = connection.close().await {
                 tracing::debug!("closing a peer connection: {error}");
             }
         });
+    }
+}
+
+/// Closes the channel and waits until the other side has done so too, or has ended the connection over it.
+async fn close_channel(channel: &dyn DataChannel, progress: watch::Receiver<Progress>) {
+    if channel.close().await.is_err() {
+        return;
+    }
+    // Its own `OnClose` tells only that the stack has begun.
+    let gone = async { while channel.poll().await.is_some() {} };
+    tokio::select! {
+        () = gone => {}
+        _ = ended(progress) => {}
+        () = tokio::time::sleep(CHANNEL_CLOSING_LIMIT) => {}
     }
 }
 
@@ -132,6 +165,7 @@ impl WebRtcConnection {
             match channel.poll().await {
                 Some(DataChannelEvent::OnOpen) => {
                     self.link.report.set_opening(false);
+                    let _ = self.link.channel.set(Arc::clone(&channel));
                     return Ok(WebRtcChannel::new(channel, Arc::clone(&self.link)));
                 }
                 Some(DataChannelEvent::OnClose) | None => return Err(closed()),

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use p2p_media_core::backend::{DataChannel, PeerConnection, PeerTransport};
 
 use super::*;
@@ -89,8 +90,19 @@ async fn a_peer_that_leaves_is_noticed_at_once() {
     assert_eq!(within(other.receive()).await.unwrap().unwrap(), message(10));
     drop(one);
     let end = tokio::time::timeout(Duration::from_secs(2), other.receive()).await.expect("at once");
-    assert!(!matches!(end, Ok(Some(_))), "{end:?}");
+    assert!(matches!(end, Ok(None)), "the channel is closed, not the connection torn: {end:?}");
     assert!(tokio::time::timeout(Duration::from_secs(2), other.send(message(1))).await.expect("at once").is_err());
+}
+
+#[tokio::test]
+async fn the_farewells_of_connections_can_be_waited_for() {
+    let farewells = Farewells::default();
+    assert!(farewells.said().now_or_never().is_some(), "there are none");
+    let farewell = farewells.begin();
+    let mut said = std::pin::pin!(farewells.said());
+    assert!((&mut said).now_or_never().is_none(), "one is still being said");
+    drop(farewell);
+    assert!(said.now_or_never().is_some());
 }
 
 #[test]
