@@ -25,10 +25,19 @@ pub(crate) fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<
 
 /// Runs the `p2p-media` program, built in release, in the caller's folder.
 pub(crate) fn program(arguments: &[&str]) -> Result<(), Failure> {
+    run(Command::new(built_program()?).args(arguments), "p2p-media")
+}
+
+/// Runs a script with Node.js in the caller's folder, and tells it where the program is, built in release.
+pub(crate) fn node_with_program(script: &Path, arguments: &[String]) -> Result<(), Failure> {
+    let program = built_program()?;
+    run(Command::new("node").arg(script).arg("--program").arg(program).args(arguments), "node")
+}
+
+fn built_program() -> Result<PathBuf, Failure> {
     cargo(&["build", "--release", "--package", "p2p-media-native", "--bin", "p2p-media"], &[])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    let binary = target.join("release").join(format!("p2p-media{}", std::env::consts::EXE_SUFFIX));
-    run(Command::new(binary).args(arguments), "p2p-media")
+    Ok(target.join("release").join(format!("p2p-media{}", std::env::consts::EXE_SUFFIX)))
 }
 
 fn run(command: &mut Command, name: &str) -> Result<(), Failure> {

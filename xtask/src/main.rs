@@ -13,6 +13,7 @@ cargo xtask COMMAND [ARGUMENTS]
   demo [ARGS]        Origin, tracker and viewers on this machine, over real WebRTC (see `cargo xtask demo --help`)
   test               Everything that must hold: format, lints, tests, documentation, tidiness
   bench NAME [ARGS]  Measure: transport, engine, tracker or memory (all take --json FILE)
+  interop ARGS       Beside official JS players, given the folder of a rig that runs them: --rig DIR [--case NAMES] [--tracker official|ours]
   tidy               The project's own rules: file lengths, headings, what the core may depend on
   help               This text
 ";
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         "demo" => demo(&rest),
         "test" => test(),
         "bench" => bench(&rest),
+        "interop" => cargo::node_with_program(&cargo::root().join("xtask/interop/official.mjs"), &rest),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {
             print!("{HELP}");
