@@ -11,6 +11,37 @@ pub struct StreamKey(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentId(pub i64);
 
+impl SegmentId {
+    /// What the numbers of parts begin with: far above every media sequence number and every `trunc(start / 0.5 s)`.
+    const FIRST_OF_PARTS: i64 = 1 << 52;
+    /// Parts of one segment that have numbers.
+    const PARTS_PER_SEGMENT: u32 = 1 << 10;
+
+    /// The number of a part of the segment with this media sequence number; `index` counts from 0. `None` for numbers out of range, which are
+    /// not shared.
+    pub const fn of_part(sequence: u64, index: u32) -> Option<Self> {
+        if sequence > 1 << 42 || index >= Self::PARTS_PER_SEGMENT {
+            return None;
+        }
+        Some(Self(Self::FIRST_OF_PARTS + sequence as i64 * Self::PARTS_PER_SEGMENT as i64 + index as i64))
+    }
+
+    /// What the numbers of short DASH segments begin with.
+    const FIRST_OF_SHORT: i64 = 1 << 48;
+
+    /// The number of a DASH segment by when it begins and how long it nominally lasts (seconds): `trunc(start / 0.5 s)` as the official library
+    /// has it; of those shorter than 0.5 s, of which two may begin in one half second, the millisecond in a range of their own. Only what every
+    /// viewer knows of the segment goes into it, not what else its window holds.
+    pub fn of_dash(start: f64, duration: f64) -> Self {
+        if duration >= 0.5 { Self((start / 0.5) as i64) } else { Self(Self::FIRST_OF_SHORT + (start * 1000.0).round() as i64) }
+    }
+
+    /// True for what [`SegmentId::of_part`] gives.
+    pub const fn is_part(self) -> bool {
+        self.0 >= Self::FIRST_OF_PARTS
+    }
+}
+
 /// A segment of a stream of this session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SegmentKey {
@@ -78,6 +109,29 @@ impl ByteRange {
     }
 }
 
+/// A resource, or a part of one. Initialization segments, segment indexes: what is fetched from the origin and not shared.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Resource {
+    /// Where the origin has it, absolute.
+    pub url: Arc<str>,
+    /// The part that is meant; the whole when absent.
+    pub byte_range: Option<ByteRange>,
+}
+
+/// How finished a segment is at the origin, and whether it is a whole one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum SegmentForm {
+    /// Complete: the origin sends it as fast as it can.
+    #[default]
+    Whole,
+    /// Still being produced: the origin sends it no faster than it is made, and does not know its size (low-latency DASH, ISO/IEC 23009-1,
+    /// chunked transfer). Becomes [`SegmentForm::Whole`] by a later update under the same id.
+    Unfinished,
+    /// A part of a segment (EXT-X-PART, RFC 8216bis, section 4.4.4.9), or the hint of one (EXT-X-PRELOAD-HINT), which the origin answers once
+    /// it is there. Shared among peers of ours alone: official peers know only whole segments.
+    Part,
+}
+
 /// One segment of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Segment {
@@ -91,6 +145,8 @@ pub struct Segment {
     pub start: f64,
     /// How long it plays, in seconds.
     pub duration: f64,
+    /// Whether it is whole and finished.
+    pub form: SegmentForm,
 }
 
 impl Segment {

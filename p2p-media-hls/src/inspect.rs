@@ -1,11 +1,11 @@
 //! A playlist as data to serialise: what `p2p-media inspect --json` shows.
 
 use p2p_media_core::identity::InfoHash;
-use p2p_media_core::media::ByteRange;
+use p2p_media_core::media::{ByteRange, Resource};
 use serde::{Serialize, Serializer};
 
 use crate::date_time;
-use crate::playlist::{InitSegment, Key, MediaPlaylist, MediaSegment, MultivariantPlaylist, Part, Playlist, Rendition, Variant};
+use crate::playlist::{Key, MediaPlaylist, MediaSegment, MultivariantPlaylist, Part, Playlist, Rendition, Variant};
 use crate::streams::{PlaylistStream, StreamSource};
 
 /// What swarm ids are built of, see [`p2p_media_core::identity::stream_swarm_id`].
@@ -261,8 +261,8 @@ impl<'p> From<&'p MediaSegment> for SegmentReport<'p> {
     }
 }
 
-impl<'p> From<&'p InitSegment> for InitReport<'p> {
-    fn from(init: &'p InitSegment) -> Self {
+impl<'p> From<&'p Resource> for InitReport<'p> {
+    fn from(init: &'p Resource) -> Self {
         Self { url: &init.url, range: init.byte_range.map(pair) }
     }
 }

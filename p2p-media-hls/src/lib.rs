@@ -28,8 +28,8 @@ mod variables;
 
 pub use error::PlaylistError;
 pub use playlist::{
-    InitSegment, Key, MediaPlaylist, MediaSegment, MultivariantPlaylist, Part, Playlist, PreloadHint, PreloadHintKind, Rendition,
-    RenditionKind, RenditionReport, ServerControl, Variant,
+    Key, MediaPlaylist, MediaSegment, MultivariantPlaylist, Part, Playlist, PreloadHint, PreloadHintKind, Rendition, RenditionKind,
+    RenditionReport, ServerControl, Variant,
 };
 pub use reader::parse;
 pub use rewrite::{UriKind, UriReference, rewrite_uris};

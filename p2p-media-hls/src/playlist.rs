@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use p2p_media_core::identity::StreamProperties;
-use p2p_media_core::media::ByteRange;
+use p2p_media_core::media::{ByteRange, Resource};
 
 use crate::variables::Variables;
 
@@ -159,20 +159,11 @@ pub struct MediaSegment {
     /// EXT-X-GAP: it is missing, do not fetch it.
     pub gap: bool,
     /// EXT-X-MAP in force.
-    pub init: Option<Arc<InitSegment>>,
+    pub init: Option<Arc<Resource>>,
     /// When it begins on the wall clock, in seconds since 1970 (UTC): its EXT-X-PROGRAM-DATE-TIME, or counted from the nearest one.
     pub program_date_time: Option<f64>,
     /// EXT-X-KEY in force, one per key format; none when it is clear.
     pub keys: Arc<[Key]>,
-}
-
-/// EXT-X-MAP (RFC 8216bis, section 4.4.4.5).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InitSegment {
-    /// Where it is.
-    pub url: Arc<str>,
-    /// The part of the resource that it is.
-    pub byte_range: Option<ByteRange>,
 }
 
 /// EXT-X-KEY (RFC 8216bis, section 4.4.4.4).

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use p2p_media_core::media::ByteRange;
+use p2p_media_core::media::{ByteRange, Resource};
 
 use crate::attributes::Attributes;
 use crate::error::PlaylistError;
 use crate::lines::LineKind;
-use crate::playlist::{InitSegment, Key, MediaPlaylist, MediaSegment, Part, PreloadHint, PreloadHintKind, RenditionReport};
+use crate::playlist::{Key, MediaPlaylist, MediaSegment, Part, PreloadHint, PreloadHintKind, RenditionReport};
 use crate::reader::Reader;
 use crate::{MAX_KEY_FORMATS, MAX_MEDIA_SEQUENCE, MAX_SEGMENT_DURATION_SECONDS, MAX_SEGMENTS, date_time, numbers};
 
@@ -34,7 +34,7 @@ struct MediaReader {
     /// Where a byte range without an offset begins.
     next_byte: u64,
     gap: bool,
-    init: Option<Arc<InitSegment>>,
+    init: Option<Arc<Resource>>,
     keys: Arc<[Key]>,
     discontinuity_sequence: u64,
     /// Where the next segment begins, in seconds.
@@ -170,7 +170,7 @@ impl MediaReader {
             }
         }
         if let Some(url) = url {
-            self.init = Some(Arc::new(InitSegment { url, byte_range }));
+            self.init = Some(Arc::new(Resource { url, byte_range }));
         }
         Ok(())
     }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use p2p_media_core::media::{ByteRange, Segment, SegmentId, StreamUpdate};
+use p2p_media_core::media::{ByteRange, Segment, SegmentForm, SegmentId, StreamUpdate};
 
 use crate::MAX_SEGMENTS;
 use crate::playlist::{MediaPlaylist, MediaSegment};
@@ -301,7 +301,14 @@ impl HeldSegment {
     }
 
     fn to_segment(&self, id: SegmentId) -> Segment {
-        Segment { id, url: Arc::clone(&self.url), byte_range: self.byte_range, start: self.start, duration: self.duration }
+        Segment {
+            id,
+            url: Arc::clone(&self.url),
+            byte_range: self.byte_range,
+            start: self.start,
+            duration: self.duration,
+            form: SegmentForm::Whole,
+        }
     }
 
     /// The same file name counts as the same resource: hosts, paths and queries change with servers and tokens.

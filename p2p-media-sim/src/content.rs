@@ -147,6 +147,7 @@ impl Presentation {
             byte_range,
             start: key.id.0 as f64 * stream.segment_s,
             duration: stream.segment_s,
+            form: Default::default(),
         }
     }
 

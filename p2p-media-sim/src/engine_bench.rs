@@ -140,6 +140,7 @@ impl Bench {
             byte_range: None,
             start: id as f64 * 2.0,
             duration: 2.0,
+            form: Default::default(),
         };
         bench.give(Input::StreamAdded(Stream { key: STREAM, kind: StreamKind::Main, swarm_id: "swarm".into() }));
         let update = StreamUpdate { added: (0..SEGMENTS).map(segment).collect(), ..StreamUpdate::default() };

@@ -166,12 +166,12 @@ mod tests {
     use bytes::Bytes;
 
     use super::*;
-    use crate::media::{ByteRange, SegmentId};
+    use crate::media::{ByteRange, SegmentForm, SegmentId};
 
     #[test]
     fn a_fetch_goes_on_at_the_byte_reached_inside_the_byte_range() {
         let range = ByteRange { first: 100, last: 199 };
-        let segment = Segment { id: SegmentId(1), url: "u".into(), byte_range: Some(range), start: 0.0, duration: 1.0 };
+        let segment = Segment { id: SegmentId(1), url: "u".into(), byte_range: Some(range), start: 0.0, duration: 1.0, form: SegmentForm::Whole };
         let mut download = Download::new(segment, StreamKind::Main, Timestamp::ZERO, false);
         download.bytes.push(Bytes::from_static(&[0; 40]));
         assert_eq!(download.missing_over_http(), HttpRequest { url: "u".into(), first: 140, last: Some(199) });

@@ -276,7 +276,7 @@ mod tests {
     fn met_twice(peer: [u8; 20]) -> (Engine, [ConnectionId; 2]) {
         let mut engine = Engine::new(Config::default(), 1, Timestamp::ZERO);
         give(&mut engine, Input::StreamAdded(Stream { key: STREAM, kind: StreamKind::Main, swarm_id: "swarm".into() }));
-        let segment = Segment { id: SegmentId(0), url: "u".into(), byte_range: None, start: 0.0, duration: 2.0 };
+        let segment = Segment { id: SegmentId(0), url: "u".into(), byte_range: None, start: 0.0, duration: 2.0, form: Default::default() };
         give(&mut engine, Input::StreamUpdated(STREAM, StreamUpdate { added: vec![segment], ..StreamUpdate::default() }));
         let segment = SegmentKey { stream: STREAM, id: SegmentId(0) };
         give(&mut engine, Input::SegmentRequested { request: PlayerRequestId(1), segment });

@@ -77,7 +77,7 @@ mod tests {
     use super::*;
 
     fn segment(id: i64) -> Segment {
-        Segment { id: SegmentId(id), url: "u".into(), byte_range: None, start: id as f64 * 2.0, duration: 2.0 }
+        Segment { id: SegmentId(id), url: "u".into(), byte_range: None, start: id as f64 * 2.0, duration: 2.0, form: Default::default() }
     }
 
     fn added(ids: &[i64]) -> StreamUpdate {

@@ -211,6 +211,7 @@ impl World {
                         byte_range,
                         start: id as f64 * duration,
                         duration: *duration,
+                        form: Default::default(),
                     }
                 });
                 self.give(Input::StreamUpdated(key(*stream), StreamUpdate { added: added.collect(), ..StreamUpdate::default() }));

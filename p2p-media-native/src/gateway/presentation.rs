@@ -326,7 +326,7 @@ impl OpenedStream {
                 segments.remove(&url);
             }
         }
-        for Segment { id, url, byte_range, start, duration } in &update.added {
+        for Segment { id, url, byte_range, start, duration, .. } in &update.added {
             let key = SegmentKey { stream: self.key, id: *id };
             let listed = ListedSegment { key, kind, byte_range: *byte_range, start: *start, duration: *duration };
             let at_url = segments.entry(Arc::clone(url)).or_default();

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use p2p_media_hls::InitSegment;
+use p2p_media_core::media::Resource;
 
 use super::PlayerError;
 use super::resource::fetch_resource;
@@ -17,7 +17,7 @@ const MAX_HELD: usize = 32;
 #[derive(Debug)]
 pub(super) struct InitSegments {
     http: ReqwestFetcher,
-    held: Mutex<VecDeque<(Arc<InitSegment>, Bytes)>>,
+    held: Mutex<VecDeque<(Arc<Resource>, Bytes)>>,
 }
 
 impl InitSegments {
@@ -25,7 +25,7 @@ impl InitSegments {
         Self { http, held: Mutex::new(VecDeque::new()) }
     }
 
-    pub(super) async fn get(&self, init: &Arc<InitSegment>) -> Result<Bytes, PlayerError> {
+    pub(super) async fn get(&self, init: &Arc<Resource>) -> Result<Bytes, PlayerError> {
         if let Some((_, bytes)) = self.held().iter().find(|(held, _)| held == init) {
             return Ok(bytes.clone());
         }
@@ -39,7 +39,7 @@ impl InitSegments {
         Ok(bytes)
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, VecDeque<(Arc<InitSegment>, Bytes)>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, VecDeque<(Arc<Resource>, Bytes)>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

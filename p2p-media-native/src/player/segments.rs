@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use p2p_media_core::media::{ByteRange, SegmentKey};
+use p2p_media_core::media::{ByteRange, Resource, SegmentKey};
 use p2p_media_core::segment_bytes::SegmentBytes;
 use p2p_media_core::session::SegmentReader;
-use p2p_media_hls::{InitSegment, Key};
+use p2p_media_hls::Key;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -46,7 +46,7 @@ pub struct SegmentInfo {
     /// How long it plays, in seconds.
     pub duration: f64,
     /// EXT-X-MAP in force.
-    pub init: Option<Arc<InitSegment>>,
+    pub init: Option<Arc<Resource>>,
     /// Discontinuity sequence number.
     pub discontinuity_sequence: u64,
     /// EXT-X-GAP: there is nothing to fetch.

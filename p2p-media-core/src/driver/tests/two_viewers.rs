@@ -31,6 +31,7 @@ fn segments() -> Vec<Segment> {
             byte_range: None,
             start: id as f64 * SEGMENT_SECONDS,
             duration: SEGMENT_SECONDS,
+            form: Default::default(),
         })
         .collect()
 }

@@ -1,0 +1,17 @@
+//! MPEG-DASH manifests (MPDs) for p2p-media: text in, facts out. No IO, no clock.
+//!
+//! - [`parse`] reads an MPD, tolerantly (ISO/IEC 23009-1): inheritance and BaseURL chains are resolved, nothing is expanded yet.
+//! - [`Representation`] with [`Addressing`] says where segments are.
+
+mod mpd;
+
+pub use mpd::*;
+
+/// Longer texts are refused.
+pub const MAX_MPD_BYTES: usize = 16 * 1024 * 1024;
+
+/// Segments of one representation in one period, whatever a repeat count says: more than two days of 2-second segments.
+pub const MAX_SEGMENTS: usize = 100_000;
+
+/// Representations of one MPD, over all periods.
+pub const MAX_REPRESENTATIONS: usize = 10_000;
