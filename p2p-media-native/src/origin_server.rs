@@ -59,13 +59,30 @@ impl OriginConfig {
 /// passes follow each other; the times in MPEG-TS segments begin anew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveConfig {
-    /// How much a playlist shows; three target durations at least.
+    /// How much a manifest shows; three target durations at least.
     pub window: Duration,
+    /// Offer segments in parts while they are being recorded.
+    pub low_latency: Option<LowLatency>,
 }
 
 impl Default for LiveConfig {
     fn default() -> Self {
-        Self { window: Duration::from_secs(30) }
+        Self { window: Duration::from_secs(30), low_latency: None }
+    }
+}
+
+/// How segments are offered before they have ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LowLatency {
+    /// The part target duration.
+    pub part: Duration,
+    /// HLS: parts are byte ranges of their segment and have no URLs of their own.
+    pub byte_ranges: bool,
+}
+
+impl Default for LowLatency {
+    fn default() -> Self {
+        Self { part: Duration::from_millis(333), byte_ranges: false }
     }
 }
 

@@ -144,7 +144,8 @@ async fn gives_what_the_origin_has() {
 
 #[tokio::test]
 async fn live_playlists_pass_and_their_segments_come_from_the_engine() {
-    let config = OriginConfig { live: Some(LiveConfig { window: Duration::from_secs(8) }), ..OriginConfig::new(SAMPLE) };
+    let config =
+        OriginConfig { live: Some(LiveConfig { window: Duration::from_secs(8), ..LiveConfig::default() }), ..OriginConfig::new(SAMPLE) };
     let origin = OriginServer::bind(config).await.unwrap();
     let gateway = gateway_for(&[origin.url("master.m3u8")]).await;
     let through = |path: &str| gateway.url_of(&origin.url(path)).unwrap();

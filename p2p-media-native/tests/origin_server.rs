@@ -162,7 +162,7 @@ async fn lists_the_manifests() {
 #[tokio::test]
 async fn replays_a_folder_as_a_live_stream() {
     let dir = folder();
-    let live = Some(LiveConfig { window: Duration::from_secs(3) });
+    let live = Some(LiveConfig { window: Duration::from_secs(3), ..LiveConfig::default() });
     let server = OriginServer::bind(OriginConfig { live, ..OriginConfig::new(dir.path()) }).await.unwrap();
     assert!(get(&server, "show/master.m3u8").await.text().await.unwrap().contains("media.m3u8"));
 
@@ -182,7 +182,7 @@ async fn replays_a_folder_as_a_live_stream() {
 #[tokio::test]
 async fn later_passes_are_later_in_time() {
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/media");
-    let live = Some(LiveConfig { window: Duration::from_secs(70) });
+    let live = Some(LiveConfig { window: Duration::from_secs(70), ..LiveConfig::default() });
     let server = OriginServer::bind(OriginConfig { live, ..OriginConfig::new(&sample) }).await.unwrap();
     let file = std::fs::read(sample.join("seg_2_01.m4s")).unwrap();
     assert_eq!(get(&server, "seg_2_01.m4s").await.bytes().await.unwrap(), file);

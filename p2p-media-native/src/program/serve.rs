@@ -41,7 +41,7 @@ pub struct ServeArgs {
 pub async fn run(args: ServeArgs, shutdown: impl Future<Output = ()>) -> Result<(), OriginError> {
     let config = OriginConfig {
         listen: args.listen,
-        live: args.live.then(|| LiveConfig { window: Duration::from_secs(args.window) }),
+        live: args.live.then(|| LiveConfig { window: Duration::from_secs(args.window), low_latency: None }),
         rate: args.rate,
         latency: Duration::from_millis(args.latency),
         ..OriginConfig::new(&args.dir)
