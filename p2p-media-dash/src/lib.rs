@@ -3,9 +3,16 @@
 //! - [`parse`] reads an MPD, tolerantly (ISO/IEC 23009-1): inheritance and BaseURL chains are resolved, nothing is expanded yet.
 //! - [`Representation`] with [`Addressing`] says where segments are.
 
+mod language;
 mod mpd;
+mod patch;
+mod streams;
+mod timeline;
 
 pub use mpd::*;
+pub use patch::{PatchError, apply_patch};
+pub use streams::DashStream;
+pub use timeline::{IndexError, IndexId, IndexRequest, PresentationTimeline, SegmentDetails};
 
 /// Longer texts are refused.
 pub const MAX_MPD_BYTES: usize = 16 * 1024 * 1024;
