@@ -3,12 +3,15 @@
 //! - [`parse`] reads an MPD, tolerantly (ISO/IEC 23009-1): inheritance and BaseURL chains are resolved, nothing is expanded yet.
 //! - [`Representation`] with [`Addressing`] says where segments are.
 
+mod addressing;
 mod language;
 mod mpd;
 mod patch;
 mod streams;
+mod template;
 mod timeline;
 
+pub use addressing::{MediaSegment, Places, SegmentPlace, Segments};
 pub use mpd::*;
 pub use patch::{PatchError, apply_patch};
 pub use streams::DashStream;

@@ -1,0 +1,303 @@
+//! Runs of segments of equal duration: what a SegmentTimeline or @duration is, without a step for every segment.
+
+use crate::{Period, SegmentTimes, TimelineEntry};
+
+/// Differences of time below this are rounding, in seconds: presentation times are written in milliseconds or finer.
+const ROUNDING_SECONDS: f64 = 1e-6;
+
+/// From ticks of media time to seconds on the presentation timeline.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MediaClock {
+    /// Ticks per second.
+    timescale: f64,
+    /// Media time at which the period begins, in ticks.
+    zero: u64,
+    /// When the period begins, in seconds on the presentation timeline.
+    period_start: f64,
+}
+
+impl MediaClock {
+    /// When the first segment of the run begins, in seconds on the presentation timeline.
+    pub(super) fn start(&self, run: &Run) -> f64 {
+        let ticks = run.base_time as i128 - i128::from(self.zero) + i128::from(run.from) * i128::from(run.duration.whole);
+        self.period_start + (ticks as f64 + run.from as f64 * run.duration.fraction) / self.timescale
+    }
+
+    /// How long each segment of the run is, in seconds.
+    pub(super) fn duration(&self, run: &Run) -> f64 {
+        run.duration.as_f64() / self.timescale
+    }
+
+    /// How many durations the time lies behind the base of the run.
+    fn durations_until(&self, seconds: f64, run: &Run) -> f64 {
+        let base = run.base_time as i128 - i128::from(self.zero);
+        ((seconds - self.period_start) * self.timescale - base as f64) / run.duration.as_f64()
+    }
+
+    /// The first of the run, counted from its base, that begins at the time or after it.
+    fn first_starting_at(&self, seconds: f64, run: &Run) -> u64 {
+        // A float becomes the nearest integer in range, NaN becomes 0.
+        self.durations_until(seconds - ROUNDING_SECONDS, run).ceil() as u64
+    }
+
+    /// The first of the run, counted from its base, that ends after the time.
+    fn first_ending_after(&self, seconds: f64, run: &Run) -> u64 {
+        self.durations_until(seconds + ROUNDING_SECONDS, run).floor() as u64
+    }
+}
+
+/// A duration in ticks; @duration may have a fraction.
+#[derive(Clone, Copy, Debug)]
+struct Ticks {
+    whole: u64,
+    fraction: f64,
+}
+
+impl Ticks {
+    /// `None` for a duration that is not longer than nothing.
+    fn of(duration: f64) -> Option<Self> {
+        (duration > 0.0 && duration.is_finite()).then(|| Self { whole: duration.trunc() as u64, fraction: duration.fract() })
+    }
+
+    fn as_f64(self) -> f64 {
+        self.whole as f64 + self.fraction
+    }
+}
+
+/// Segments of equal duration that follow each other.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    base_index: u64,
+    base_number: u64,
+    base_time: u64,
+    duration: Ticks,
+    /// First of those that are left, counted from the base.
+    from: u64,
+    /// One after the last.
+    to: u64,
+}
+
+impl Run {
+    pub(super) const fn len(&self) -> u64 {
+        self.to.saturating_sub(self.from)
+    }
+
+    pub(super) const fn skip(&mut self, count: u64) {
+        self.from = self.from.saturating_add(count);
+    }
+
+    pub(super) const fn index(&self) -> u64 {
+        self.base_index.saturating_add(self.from)
+    }
+
+    pub(super) const fn number(&self) -> u64 {
+        self.base_number.saturating_add(self.from)
+    }
+
+    pub(super) fn time(&self) -> u64 {
+        let fraction = (self.from as f64 * self.duration.fraction).round() as u64;
+        self.base_time.saturating_add(self.from.saturating_mul(self.duration.whole)).saturating_add(fraction)
+    }
+
+    const fn limit(&mut self, to: u64) {
+        if to < self.to {
+            self.to = to;
+        }
+    }
+
+    const fn begin(&mut self, from: u64) {
+        if from > self.from {
+            self.from = from;
+        }
+    }
+}
+
+/// The runs of a representation in one period, clipped to what is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct Runs<'m> {
+    clock: MediaClock,
+    entries: Entries<'m>,
+    /// End of the period, in seconds on the presentation timeline.
+    period_end: Option<f64>,
+    /// Segments that end later are not known yet: with @duration, and of entries that are repeated without end.
+    known_until: f64,
+    /// `known_until` is for all segments, not only for entries that are repeated without end.
+    is_window: bool,
+    wanted_from: f64,
+    wanted_end_after: f64,
+    wanted_number: u64,
+    /// Numbers go no further.
+    pub(super) end_number: Option<u64>,
+    /// There are no more than these.
+    pub(super) max_count: u64,
+    /// Of the next entry, unless it says otherwise.
+    index: u64,
+    number: u64,
+    time: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Entries<'m> {
+    /// Segments of equal length from the beginning of the period on.
+    Equal(Ticks),
+    Timeline(&'m [TimelineEntry]),
+    /// One segment as long as the period.
+    One,
+    None,
+}
+
+impl<'m> Runs<'m> {
+    pub(super) fn none() -> Self {
+        let period = Period { id: None, start: 0.0, duration: None, representations: Vec::new() };
+        Self::new(&SegmentTimes::Unknown, 1, 0, 1, &period)
+    }
+
+    pub(super) fn new(times: &'m SegmentTimes, timescale: u64, time_offset: u64, start_number: u64, period: &Period) -> Self {
+        let (entries, zero, timescale) = match times {
+            // With @duration the period begins with the first segment, whatever the offset is.
+            SegmentTimes::Duration(duration) => (Ticks::of(*duration).map_or(Entries::None, Entries::Equal), 0, timescale),
+            SegmentTimes::Timeline(entries) => (Entries::Timeline(entries), time_offset, timescale),
+            SegmentTimes::Unknown => (Entries::One, 0, 1),
+        };
+        Self {
+            clock: MediaClock { timescale: timescale.max(1) as f64, zero, period_start: period.start },
+            entries,
+            period_end: period.duration.map(|duration| period.start + duration),
+            known_until: f64::NAN,
+            is_window: false,
+            wanted_from: f64::NEG_INFINITY,
+            wanted_end_after: f64::NEG_INFINITY,
+            wanted_number: 0,
+            end_number: None,
+            max_count: u64::MAX,
+            index: 0,
+            number: start_number,
+            time: 0,
+        }
+    }
+
+    pub(super) const fn clock(&self) -> &MediaClock {
+        &self.clock
+    }
+
+    /// The first segment begins as much later as its number is greater than 1.
+    pub(super) fn begin_at_number(&mut self) {
+        if let Entries::Equal(duration) = self.entries {
+            self.time = (duration.as_f64() * self.number.saturating_sub(1) as f64).round() as u64;
+        }
+    }
+
+    /// In a dynamic MPD: segments that end later than this presentation time are not known yet. `for_all`, or only for those of entries that are repeated
+    /// without end.
+    pub(super) const fn known_until(&mut self, seconds: f64, for_all: bool) {
+        self.known_until = seconds;
+        self.is_window = for_all;
+    }
+
+    pub(super) const fn starting_at(&mut self, seconds: f64) {
+        self.wanted_from = self.wanted_from.max(seconds);
+    }
+
+    pub(super) const fn ending_after(&mut self, seconds: f64) {
+        self.wanted_end_after = self.wanted_end_after.max(seconds);
+    }
+
+    pub(super) fn after_number(&mut self, number: u64) {
+        self.wanted_number = self.wanted_number.max(number.saturating_add(1));
+        if number == u64::MAX {
+            self.entries = Entries::None;
+        }
+    }
+
+    /// The run without what is outside of the period or not wanted.
+    pub(super) fn clip(&self, mut run: Run) -> Run {
+        run.begin(self.clock.first_ending_after(self.clock.period_start, &run));
+        if let Some(end) = self.period_end {
+            run.limit(self.clock.first_starting_at(end, &run));
+        }
+        if self.is_window && !self.period_end.is_some_and(|end| end <= self.known_until) {
+            run.limit(self.clock.first_ending_after(self.known_until, &run));
+        }
+        if self.wanted_from > f64::NEG_INFINITY {
+            run.begin(self.clock.first_starting_at(self.wanted_from, &run));
+        }
+        if self.wanted_end_after > f64::NEG_INFINITY {
+            run.begin(self.clock.first_ending_after(self.wanted_end_after, &run));
+        }
+        run.begin(self.wanted_number.saturating_sub(run.base_number));
+        if let Some(last) = self.end_number {
+            run.limit(last.checked_sub(run.base_number).map_or(0, |count| count.saturating_add(1)));
+        }
+        run.limit(self.max_count.saturating_sub(run.base_index));
+        run
+    }
+
+    /// The run of `count` segments that comes next, and the counters behind it. Never beyond the greatest number and time.
+    fn run(&mut self, duration: Ticks, count: u64) -> Run {
+        let (base_index, base_number, base_time) = (self.index, self.number, self.time);
+        let times_left = (u64::MAX - base_time).checked_div(duration.whole).unwrap_or(u64::MAX);
+        let count = count.min(times_left).min(u64::MAX - base_number).min(u64::MAX - base_index);
+        let run = Run { base_index, base_number, base_time, duration, from: 0, to: count };
+        self.index += count;
+        self.number += count;
+        self.time = Run { from: count, ..run }.time();
+        run
+    }
+
+    fn entry(&mut self, entry: TimelineEntry, following: Option<&TimelineEntry>) -> Run {
+        self.time = entry.time.unwrap_or(self.time);
+        self.number = entry.number.unwrap_or(self.number);
+        let duration = Ticks { whole: entry.duration, fraction: 0.0 };
+        let given = u64::try_from(entry.repeat).map(|repeat| repeat.saturating_add(1));
+        if entry.duration == 0 {
+            // These have numbers, but nothing to play.
+            let count = given.unwrap_or(1);
+            self.index = self.index.saturating_add(count);
+            self.number = self.number.saturating_add(count);
+            return Run { base_index: 0, base_number: 0, base_time: 0, duration, from: 0, to: 0 };
+        }
+        let count = given.unwrap_or_else(|_| match following {
+            Some(following) => following.time.map_or(1, |time| time.saturating_sub(self.time).div_ceil(entry.duration)),
+            None => self.count_until_end(duration),
+        });
+        self.run(duration, count)
+    }
+
+    /// How often a segment is repeated up to the end of the period, or as far as is known.
+    fn count_until_end(&self, duration: Ticks) -> u64 {
+        let run = Run { base_index: 0, base_number: 0, base_time: self.time, duration, from: 0, to: u64::MAX };
+        match self.period_end {
+            Some(end) => self.clock.first_starting_at(end, &run),
+            None if self.known_until.is_nan() => 1,
+            None => self.clock.first_ending_after(self.known_until, &run),
+        }
+    }
+}
+
+impl Iterator for Runs<'_> {
+    type Item = Run;
+
+    fn next(&mut self) -> Option<Run> {
+        let run = match &mut self.entries {
+            Entries::None => return None,
+            Entries::Timeline(entries) => {
+                let (&entry, rest) = entries.split_first()?;
+                *entries = rest;
+                let following = rest.first();
+                self.entry(entry, following)
+            }
+            Entries::Equal(duration) => {
+                let duration = *duration;
+                self.entries = Entries::None;
+                let is_open = self.period_end.is_none() && self.end_number.is_none() && !self.is_window && self.max_count == u64::MAX;
+                self.run(duration, if is_open { 1 } else { u64::MAX })
+            }
+            Entries::One => {
+                self.entries = Entries::None;
+                let duration = Ticks::of(self.period_end? - self.clock.period_start)?;
+                self.run(duration, 1)
+            }
+        };
+        Some(self.clip(run))
+    }
+}
