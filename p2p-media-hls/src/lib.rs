@@ -3,6 +3,7 @@
 //! - [`parse`] reads a multivariant or media playlist, tolerantly (RFC 8216 and its second edition, draft-pantos-hls-rfc8216bis).
 //! - [`MultivariantPlaylist::streams`] says which streams viewers share and under which ids.
 //! - [`StreamTimeline`] turns the versions of one media playlist into [`p2p_media_core::media::StreamUpdate`]s.
+//! - [`MediaPlaylist::reload_url`] and its neighbours say how a live playlist is asked for again, also with low latency.
 //! - [`rewrite_uris`] replaces URIs and leaves every other byte alone.
 //! - `inspect` (with the feature of that name) shows a playlist as serialisable data.
 //!
@@ -11,6 +12,7 @@
 mod attributes;
 mod codecs;
 mod date_time;
+mod delivery;
 mod error;
 #[cfg(feature = "inspect")]
 pub mod inspect;
@@ -23,9 +25,11 @@ mod reader;
 mod rewrite;
 mod streams;
 mod timeline;
+mod timeline_parts;
 mod uri;
 mod variables;
 
+pub use delivery::PlaylistPosition;
 pub use error::PlaylistError;
 pub use playlist::{
     Key, MediaPlaylist, MediaSegment, MultivariantPlaylist, Part, Playlist, PreloadHint, PreloadHintKind, Rendition, RenditionKind,
@@ -35,6 +39,7 @@ pub use reader::parse;
 pub use rewrite::{UriKind, UriReference, rewrite_uris};
 pub use streams::{PlaylistStream, StreamSource};
 pub use timeline::StreamTimeline;
+pub use timeline_parts::TimelinePart;
 pub use variables::Variables;
 
 /// Longer texts are refused. 20,000 segments with long signed URLs are about 6 MB.

@@ -7,6 +7,7 @@ use p2p_media_core::media::{ByteRange, Segment, SegmentForm, SegmentId, StreamUp
 
 use crate::MAX_SEGMENTS;
 use crate::playlist::{MediaPlaylist, MediaSegment};
+use crate::timeline_parts::{TimelinePart, note_changes, place_parts};
 
 /// When so much of a live stream was missed, its timeline goes on without a gap: the clock of the sequence numbers is not to be trusted.
 const MAX_MISSED_SECONDS: f64 = 86_400.0;
@@ -24,6 +25,8 @@ pub struct StreamTimeline {
     held: VecDeque<HeldSegment>,
     /// Number of the first of them.
     first_sequence: u64,
+    /// Parts in the playlist now, and the hint of the next one, in order.
+    parts: Vec<TimelinePart>,
     /// Where the next segment begins.
     end: f64,
     /// Seconds since 1970 at position 0.
@@ -70,6 +73,10 @@ impl StreamTimeline {
     ///   first.
     /// - Segments that are missing at the origin (EXT-X-GAP) are left out.
     /// - A delta update (EXT-X-SKIP) keeps the segments that it skips.
+    /// - Parts (EXT-X-PART) and the hint of the next one (EXT-X-PRELOAD-HINT) are segments of form [`SegmentForm::Part`] beside the whole
+    ///   ones, with the ids of [`SegmentId::of_part`], while the playlist lists them. A hint that becomes a part keeps its id, and is in
+    ///   `added` again if its duration, URL or range turned out different. A hint whose last byte is not known (BYTERANGE-START alone) is
+    ///   left out: the part is shared once it is listed.
     /// - A version older than the last one (from a cache) changes nothing. When numbers go back and the segments are others, the server
     ///   was restarted: all are replaced, and the timeline goes on at its end.
     pub fn refresh(&mut self, playlist: &MediaPlaylist) -> StreamUpdate {
@@ -94,6 +101,7 @@ impl StreamTimeline {
         self.append(playlist, &mut registrar);
         self.take_date(playlist);
         self.drop_before(self.next_sequence().saturating_sub(MAX_SEGMENTS as u64), &mut update);
+        self.take_parts(playlist, &mut update);
         update
     }
 
@@ -121,12 +129,34 @@ impl StreamTimeline {
         self.held.get(index).map(|held| (held.id(), held.start))
     }
 
+    /// As [`Self::place_of`] for a part or the hint of one.
+    pub fn place_of_part(&self, sequence: u64, index: u32) -> Option<(Option<SegmentId>, f64)> {
+        let found = self.parts.binary_search_by_key(&(sequence, index), TimelinePart::number).ok()?;
+        self.parts.get(found).map(|part| (part.id, part.start))
+    }
+
+    /// The parts in the playlist now, in order; last the hint of the next one, if there is any.
+    pub fn parts(&self) -> &[TimelinePart] {
+        &self.parts
+    }
+
+    /// Where what is listed ends, in seconds: with the last segment or, if that is later, the last part that is more than a hint.
+    pub fn live_edge(&self) -> f64 {
+        let last_part = self.parts.iter().rev().find(|part| !part.is_hint);
+        last_part.map_or(self.end, |part| part.end().max(self.end))
+    }
+
+    /// True when segments are missing that a delta update skipped, so that only a full version helps.
+    pub fn lacks_segments(&self) -> bool {
+        self.held.iter().any(|held| held.url.is_empty())
+    }
+
     fn next_sequence(&self) -> u64 {
         self.first_sequence + self.held.len() as u64
     }
 
     fn relation(&self, playlist: &MediaPlaylist) -> Relation {
-        if self.held.is_empty() || playlist.next_sequence() >= self.next_sequence() {
+        if self.held.is_empty() || playlist.next_sequence() > self.next_sequence() {
             return Relation::Next;
         }
         let last_common = playlist.segments.last().and_then(|last| {
@@ -134,14 +164,26 @@ impl StreamTimeline {
             Some((last, self.held.get(usize::try_from(index).ok()?)?))
         });
         match last_common {
+            _ if playlist.next_sequence() == self.next_sequence() => {
+                let is_same = last_common.is_some_and(|(segment, held)| held.is_same_resource(segment));
+                if is_same && self.has_later_parts_than(playlist) { Relation::Older } else { Relation::Next }
+            }
             Some((segment, held)) if held.is_same_resource(segment) || held.url.is_empty() => Relation::Older,
             None if playlist.segments.is_empty() => Relation::Older,
             _ => Relation::Restarted,
         }
     }
 
+    /// Of two versions with the same segments the one with fewer parts of the next segment is the older one.
+    fn has_later_parts_than(&self, playlist: &MediaPlaylist) -> bool {
+        let next = self.next_sequence();
+        let held = self.parts.iter().filter(|part| part.sequence == next && !part.is_hint).count();
+        playlist.live && playlist.trailing_parts().len() < held
+    }
+
     fn clear(&mut self, update: &mut StreamUpdate) {
         update.removed.extend(self.held.drain(..).filter_map(|held| held.id()));
+        update.removed.extend(self.parts.drain(..).filter_map(|part| part.id));
         self.date_at_zero = None;
         self.begun = false;
     }
@@ -240,6 +282,13 @@ impl StreamTimeline {
         self.begun |= !self.held.is_empty();
     }
 
+    fn take_parts(&mut self, playlist: &MediaPlaylist, update: &mut StreamUpdate) {
+        let start_of = |sequence| if sequence == self.next_sequence() { Some(self.end) } else { Some(self.place_of(sequence)?.1) };
+        let listed = place_parts(playlist, start_of);
+        note_changes(&self.parts, &listed, update);
+        self.parts = listed;
+    }
+
     fn take_date(&mut self, playlist: &MediaPlaylist) {
         if let (Some(segment), Some(held)) = (playlist.segments.last(), self.held.back())
             && let Some(date) = segment.program_date_time
@@ -317,7 +366,8 @@ impl HeldSegment {
     }
 }
 
-fn file_name(url: &str) -> &str {
+/// What of a URL tells one resource from another.
+pub(crate) fn file_name(url: &str) -> &str {
     let path = url.split('?').next().unwrap_or(url);
     path.rsplit('/').next().unwrap_or(path)
 }
