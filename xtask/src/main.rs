@@ -18,6 +18,9 @@ cargo xtask COMMAND [ARGUMENTS]
   help               This text
 ";
 
+/// The browser: what knows no platform is built for it too (`rustup target add wasm32-unknown-unknown`).
+const WASM: &str = "wasm32-unknown-unknown";
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let command = arguments.next().unwrap_or_else(|| "help".to_owned());
@@ -55,6 +58,7 @@ fn test() -> Result<(), Failure> {
     tidy::run()?;
     cargo(&["fmt", "--all", "--check"], &[])?;
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
+    cargo(&["check", "--target", WASM, "-p", "p2p-media-core", "-p", "p2p-media-hls", "-p", "p2p-media-dash"], &[])?;
     cargo(&["test", "--workspace", "--no-fail-fast"], &[])?;
     cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")])
 }

@@ -8,8 +8,20 @@ use crate::cargo::{Failure, root};
 /// Longer files hold more than one idea.
 const MAX_LINES: usize = 520;
 /// What the core must not depend on: it knows no platform and no manifest format.
-const NOT_IN_CORE: [&str; 10] =
-    ["tokio", "reqwest", "webrtc", "web-sys", "js-sys", "url", "p2p-media-hls", "quick-m3u8", "rand", "getrandom"];
+const NOT_IN_CORE: [&str; 12] = [
+    "tokio",
+    "reqwest",
+    "webrtc",
+    "web-sys",
+    "js-sys",
+    "url",
+    "p2p-media-hls",
+    "p2p-media-dash",
+    "quick-m3u8",
+    "quick-xml",
+    "rand",
+    "getrandom",
+];
 /// Only the driver calls backends: the traits' names appear nowhere else in the core.
 const BACKEND_TRAITS: [&str; 5] = ["HttpFetcher", "PeerTransport", "DataChannel", "TrackerConnection", "SegmentStorage"];
 /// Marks of unfinished work.
