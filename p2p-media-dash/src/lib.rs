@@ -5,6 +5,7 @@
 
 mod addressing;
 mod language;
+mod lookup;
 mod mpd;
 mod patch;
 mod streams;
@@ -12,6 +13,7 @@ mod template;
 mod timeline;
 
 pub use addressing::{MediaSegment, Places, SegmentPlace, Segments};
+pub use lookup::UrlMatch;
 pub use mpd::*;
 pub use patch::{PatchError, apply_patch};
 pub use streams::DashStream;

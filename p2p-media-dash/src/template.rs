@@ -47,6 +47,40 @@ impl<'t> UrlTemplate<'t> {
         }
         Arc::from(url)
     }
+
+    /// The number and the time that stand in a URL of this template; `None` for a URL that is not one of it. Digits are taken as far as they
+    /// go, so that a template with a digit right behind an identifier knows none of its URLs.
+    pub(crate) fn values_in(&self, url: &str) -> Option<TemplateValues> {
+        let mut values = TemplateValues::default();
+        let mut rest = url;
+        for piece in &self.pieces {
+            let (target, format) = match piece.identifier {
+                Some(Identifier::Number) => (&mut values.number, piece.format),
+                Some(Identifier::Time) => (&mut values.time, piece.format),
+                Some(Identifier::Dollar) => {
+                    rest = rest.strip_prefix('$')?;
+                    continue;
+                }
+                Some(Identifier::RepresentationId | Identifier::Bandwidth) | None => {
+                    rest = rest.strip_prefix(piece.written)?;
+                    continue;
+                }
+            };
+            let (value, after) = format.read_value(rest)?;
+            if target.replace(value).is_some_and(|before| before != value) {
+                return None;
+            }
+            rest = after;
+        }
+        rest.is_empty().then_some(values)
+    }
+}
+
+/// What stands in a URL in place of `$Number$` and `$Time$`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TemplateValues {
+    pub(crate) number: Option<u64>,
+    pub(crate) time: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +144,18 @@ impl Format {
             Radix::LowerHex => write!(out, "{value:0width$x}"),
             Radix::UpperHex => write!(out, "{value:0width$X}"),
         };
+    }
+
+    /// The value at the beginning of a text, and what follows it.
+    fn read_value(self, text: &str) -> Option<(u64, &str)> {
+        let base = match self.radix {
+            Radix::Decimal => 10,
+            Radix::Octal => 8,
+            Radix::LowerHex | Radix::UpperHex => 16,
+        };
+        let end = text.find(|c: char| !c.is_digit(base)).unwrap_or(text.len());
+        let (digits, after) = text.split_at(end);
+        (digits.len() >= self.width).then_some((u64::from_str_radix(digits, base).ok()?, after))
     }
 }
 
@@ -204,7 +250,33 @@ mod tests {
         assert_eq!(url(&odd, 3, 4), "$Time$-3");
     }
 
+    #[test]
+    fn values_are_found_in_urls() {
+        let values = |template: &str, url: &str| UrlTemplate::new(template).values_in(url).map(|values| (values.number, values.time));
+        assert_eq!(values("a/$Number%03d$.m4s", "a/007.m4s"), Some((Some(7), None)));
+        assert_eq!(values("$Number$-$Time%x$$$", "7-ff$"), Some((Some(7), Some(255))));
+        assert_eq!(values("$Number$/$Number$", "7/7"), Some((Some(7), None)));
+        assert_eq!(values("all.mp4", "all.mp4"), Some((None, None)));
+        for (template, url) in [
+            ("a/$Number%03d$.m4s", "a/07.m4s"),
+            ("a/$Number$.m4s", "a/init.m4s"),
+            ("a/$Number$.m4s", "a/7.m4sx"),
+            ("$Number$/$Number$", "7/8"),
+            ("$Number$", "99999999999999999999"),
+            ("$Number$", ""),
+        ] {
+            assert_eq!(values(template, url), None, "{template} {url}");
+        }
+    }
+
     proptest! {
+        #[test]
+        fn values_come_back_from_urls(number: u64, time: u64, text in "[a-z/]{1,20}") {
+            let template = format!("{text}$Number%05d$-{text}$Time$.m4s");
+            let expected = TemplateValues { number: Some(number), time: Some(time) };
+            prop_assert_eq!(UrlTemplate::new(&template).values_in(&url(&template, number, time)), Some(expected));
+        }
+
         #[test]
         fn any_text_is_a_template(text in "[$%0-9NumberTimdxé ]{0,200}", number: u64, time: u64) {
             let expanded = url(&text, number, time);

@@ -76,6 +76,11 @@ impl PresentationTimeline {
         &self.streams
     }
 
+    /// Which representation each stream has in each period of the MPD.
+    pub(crate) fn placements(&self) -> &[Placement] {
+        &self.placements
+    }
+
     /// The stream to go on with in another period: the same one if it is there, else the one most like it. `period` is an index in
     /// [`Mpd::periods`]. `None` when the period has nothing of its kind.
     pub fn stream_in_period(&self, stream: usize, period: usize) -> Option<usize> {
