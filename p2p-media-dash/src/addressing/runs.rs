@@ -159,6 +159,7 @@ impl<'m> Runs<'m> {
             SegmentTimes::Timeline(entries) => (Entries::Timeline(entries), time_offset, timescale),
             SegmentTimes::Unknown => (Entries::One, 0, 1),
         };
+        let entries = if period.start.is_finite() { entries } else { Entries::None };
         Self {
             clock: MediaClock { timescale: timescale.max(1) as f64, zero, period_start: period.start },
             entries,
