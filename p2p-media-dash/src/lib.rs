@@ -8,6 +8,7 @@ mod language;
 mod lookup;
 mod mpd;
 mod patch;
+mod sidx;
 mod streams;
 mod template;
 mod timeline;
@@ -16,8 +17,9 @@ pub use addressing::{MediaSegment, Places, SegmentPlace, Segments};
 pub use lookup::UrlMatch;
 pub use mpd::*;
 pub use patch::{PatchError, apply_patch};
+pub use sidx::{IndexError, IndexReader, IndexedSegment};
 pub use streams::DashStream;
-pub use timeline::{IndexError, IndexId, IndexRequest, PresentationTimeline, SegmentDetails};
+pub use timeline::{IndexId, IndexRequest, PresentationTimeline, SegmentDetails};
 
 /// Longer texts are refused.
 pub const MAX_MPD_BYTES: usize = 16 * 1024 * 1024;

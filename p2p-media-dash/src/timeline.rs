@@ -5,6 +5,7 @@ use std::sync::Arc;
 use p2p_media_core::media::{Resource, Segment, SegmentId, StreamUpdate};
 
 use crate::mpd::Mpd;
+use crate::sidx::IndexError;
 use crate::streams::{DashStream, Placement, StreamTable};
 
 /// What is known of one presentation from all versions of its MPD so far.
@@ -174,13 +175,4 @@ impl PresentationTimeline {
         let _ = now;
         None
     }
-}
-
-/// A segment index that is of no use.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum IndexError {
-    /// What was received holds no readable index.
-    #[error("the segment index of the origin is not readable")]
-    Unreadable,
 }
