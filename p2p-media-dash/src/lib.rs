@@ -4,19 +4,34 @@
 //! - [`Representation`] with [`Addressing`] says where segments are.
 
 mod addressing;
+mod base_url;
+mod date_time;
+mod encoding;
+mod error;
 mod language;
 mod lookup;
 mod mpd;
 mod patch;
+mod read;
+mod read_descriptors;
+mod read_period;
+mod read_segments;
+mod read_timeline;
+mod read_values;
+mod remarks;
 mod sidx;
 mod streams;
 mod template;
 mod timeline;
+mod xml;
 
 pub use addressing::{MediaSegment, Places, SegmentPlace, Segments};
+pub use date_time::parse_date_time;
+pub use error::MpdError;
 pub use lookup::UrlMatch;
 pub use mpd::*;
 pub use patch::{PatchError, apply_patch};
+pub use read::parse;
 pub use sidx::{IndexError, IndexReader, IndexedSegment};
 pub use streams::DashStream;
 pub use timeline::{IndexId, IndexRequest, PresentationTimeline, SegmentDetails};
