@@ -110,6 +110,13 @@ impl<'m> Segments<'m> {
         self
     }
 
+    /// Leaves out those that can be had in chunks but are not finished at `now`, in seconds since 1970, of those whose number only the clock tells.
+    #[must_use]
+    pub fn finished(mut self, now: f64) -> Self {
+        self.places.finished(now);
+        self
+    }
+
     /// Leaves out all but the last `limit`.
     #[must_use]
     pub fn newest(mut self, limit: usize) -> Self {
@@ -197,6 +204,13 @@ impl<'m> Places<'m> {
     fn after_number(&mut self, number: u64) {
         self.runs.after_number(number);
         self.run = self.run.take().map(|run| self.runs.clip(run));
+    }
+
+    fn finished(&mut self, now: f64) {
+        if let Some(Availability { start, is_chunked: true, .. }) = self.availability {
+            self.runs.finished_until(now - start);
+            self.run = self.run.take().map(|run| self.runs.clip(run));
+        }
     }
 
     fn remaining(&self) -> u64 {

@@ -8,6 +8,8 @@ mod base_url;
 mod date_time;
 mod encoding;
 mod error;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod language;
 mod lookup;
 mod mpd;

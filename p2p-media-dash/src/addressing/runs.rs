@@ -195,6 +195,11 @@ impl<'m> Runs<'m> {
         self.is_window = for_all;
     }
 
+    /// As [`Runs::known_until`], if that is not earlier yet.
+    pub(super) const fn finished_until(&mut self, seconds: f64) {
+        self.known_until = self.known_until.min(seconds);
+    }
+
     pub(super) const fn starting_at(&mut self, seconds: f64) {
         self.wanted_from = self.wanted_from.max(seconds);
     }

@@ -180,6 +180,8 @@ fn early_and_chunked_availability() {
     let first = case.at(0.5).next().unwrap().place;
     assert_eq!((first.available_at, first.finished_at), (AVAILABILITY_START + 0.5, AVAILABILITY_START + 2.0));
     assert_eq!(case.next_after(0.5), Some(2.5));
+    assert_eq!(urls(case.at(2.5)), ["1-0", "2-2"]);
+    assert_eq!(urls(case.at(2.5).finished(AVAILABILITY_START + 2.5)), ["1-0"]);
     case.representation.availability_time_offset = f64::INFINITY;
     assert_eq!(case.urls(4.5).len(), 2, "nothing is known of a period without an end");
     case.period.duration = Some(20.0);
