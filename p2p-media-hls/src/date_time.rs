@@ -1,5 +1,7 @@
 //! Dates of EXT-X-PROGRAM-DATE-TIME as seconds since 1970, and back.
 
+use crate::numbers;
+
 /// Reads an ISO 8601 date and time: RFC 3339, and what encoders write beyond it (`+0000`, `+01`, a space for the `T`, no zone for UTC).
 /// Seconds since 1970-01-01T00:00:00Z.
 pub(crate) fn parse(text: &str) -> Option<f64> {
@@ -17,7 +19,7 @@ pub(crate) fn parse(text: &str) -> Option<f64> {
     }
     let after = std::str::from_utf8(bytes.get(19..)?).ok()?;
     let fraction_len = after.strip_prefix(['.', ',']).map_or(0, |rest| 1 + rest.bytes().take_while(u8::is_ascii_digit).count());
-    let fraction = if fraction_len > 1 { format!("0.{}", &after[1..fraction_len]).parse().ok()? } else { 0.0 };
+    let fraction = if fraction_len > 1 { numbers::decimal_of("0", &after[1..fraction_len])? } else { 0.0 };
     let zone = zone_seconds(after[fraction_len..].trim_start())?;
     let whole = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - zone;
     Some(whole as f64 + fraction)

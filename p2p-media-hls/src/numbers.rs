@@ -14,9 +14,23 @@ pub(crate) fn integer(text: &str) -> Option<u64> {
 /// A decimal number without sign or exponent (`4`, `4.5`, `.36`, `4.`); `None` without a digit.
 pub(crate) fn decimal(text: &str) -> Option<f64> {
     let text = text.trim_ascii_start();
-    let whole = digits(text);
-    let fraction = text[whole..].strip_prefix('.').map_or(0, |rest| 1 + digits(rest));
-    let number = text[..whole + fraction].parse::<f64>().ok()?;
+    let (whole, rest) = text.split_at(digits(text));
+    let fraction = rest.strip_prefix('.').map_or("", |rest| &rest[..digits(rest)]);
+    decimal_of(whole, fraction)
+}
+
+/// The number that has these digits before and after its point; `None` without any, or out of range.
+pub(crate) fn decimal_of(whole: &str, fraction: &str) -> Option<f64> {
+    /// Integers of so many digits are exact as floats, as are these powers of ten: their quotient is the nearest float.
+    const EXACT_DIGITS: usize = 15;
+    const POWERS_OF_TEN: [f64; EXACT_DIGITS + 1] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
+    let count = whole.len() + fraction.len();
+    if (1..=EXACT_DIGITS).contains(&count) {
+        let append = |value: u64, digit: u8| value * 10 + u64::from(digit.wrapping_sub(b'0'));
+        let value = fraction.bytes().fold(whole.bytes().fold(0, append), append);
+        return Some(value as f64 / POWERS_OF_TEN[fraction.len()]);
+    }
+    let number = format!("{whole}.{fraction}").parse::<f64>().ok()?;
     number.is_finite().then_some(number)
 }
 
@@ -55,6 +69,13 @@ mod tests {
             assert_eq!(decimal(text), expected, "{text:?}");
         }
         assert_eq!(decimal(&"9".repeat(400)), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn decimals_are_the_nearest_floats(text in "[0-9]{0,9}\\.[0-9]{1,9}") {
+            proptest::prop_assert_eq!(decimal(&text), text.parse().ok());
+        }
     }
 
     #[test]

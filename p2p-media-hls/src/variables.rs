@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use crate::attributes::{Attribute, Attributes};
 use crate::error::PlaylistError;
@@ -91,6 +91,9 @@ impl<'v> Scope<'v> {
 
     /// `text` with every `{$name}` replaced.
     pub(crate) fn substitute<'t>(&mut self, text: &'t str, line: u32) -> Result<Cow<'t, str>, PlaylistError> {
+        if memchr(b'{', text.as_bytes()).is_none() {
+            return Ok(Cow::Borrowed(text));
+        }
         let mut rest = text;
         let mut out = String::new();
         while let Some(start) = memmem::find(rest.as_bytes(), b"{$") {
