@@ -67,6 +67,19 @@ impl DashStream {
         Stream { key, kind: self.kind, swarm_id: Arc::from(self.swarm_id(label, base)) }
     }
 
+    /// How much a stream differs from another of its kind that was chosen before: the less, the sooner it stands in for it.
+    pub(crate) fn unlikeness(&self, chosen: &Self) -> impl Ord + use<> {
+        let family = |codecs: &Option<Arc<str>>| codecs.as_deref().and_then(|codecs| codecs.split('.').next().map(str::to_owned));
+        (
+            self.language != chosen.language,
+            self.roles != chosen.roles,
+            self.label != chosen.label,
+            family(&self.codecs) != family(&chosen.codecs),
+            self.channels != chosen.channels,
+            self.bandwidth.unwrap_or(0).abs_diff(chosen.bandwidth.unwrap_or(0)),
+        )
+    }
+
     fn of(shared: SharedRepresentation<'_>) -> Self {
         let SharedRepresentation { kind, id, is_default, representation, .. } = shared;
         Self {

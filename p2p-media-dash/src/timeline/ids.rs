@@ -1,0 +1,196 @@
+//! Whether segments of one stream could have the same id, and what is done then: the later one is not shared.
+
+use std::sync::Arc;
+
+use p2p_media_core::media::SegmentId;
+
+use super::version::View;
+use crate::mpd::{Addressing, SegmentTimes, TimelineEntry};
+
+/// Shorter segments are not shared: [`SegmentId::of_dash`] counts milliseconds.
+pub(super) const SHORTEST_SECONDS: f64 = 0.001;
+
+/// What begins later, or as much earlier, is not shared: the MPD is wrong, and times are no longer precise. In seconds; the year 2096 where zero is
+/// the year 1970.
+pub(super) const LATEST_START_SECONDS: f64 = 4e9;
+
+/// From this duration on an id counts half seconds.
+const HALF_SECOND: f64 = 0.5;
+
+/// Between the two ranges of [`SegmentId::of_dash`]: far above the ids of half seconds, and below those of milliseconds.
+const FIRST_OF_SHORT: i64 = 1 << 47;
+
+/// More than the rounding of start times, in seconds.
+const ROUNDING_SECONDS: f64 = 1e-6;
+
+/// Lets segments pass whose ids go up; within the two ranges of [`SegmentId::of_dash`] each.
+#[derive(Clone, Debug)]
+pub(super) struct Sieve {
+    is_needed: bool,
+    greatest: [Option<SegmentId>; 2],
+}
+
+impl Default for Sieve {
+    fn default() -> Self {
+        Self { is_needed: true, greatest: [None, None] }
+    }
+}
+
+impl Sieve {
+    pub(super) fn for_view(view: &View<'_>) -> Self {
+        Self { is_needed: !view.has_distinct_ids(), ..Self::default() }
+    }
+
+    pub(super) fn passes(&mut self, id: SegmentId) -> bool {
+        if !self.is_needed {
+            return true;
+        }
+        let greatest = &mut self.greatest[usize::from(id.0 >= FIRST_OF_SHORT)];
+        let passes = greatest.is_none_or(|greatest| id > greatest);
+        if passes {
+            *greatest = Some(id);
+        }
+        passes
+    }
+}
+
+/// Between which times, in seconds on the timeline, a segment with this id begins.
+pub(super) fn possible_starts(id: SegmentId) -> (f64, f64) {
+    let is_short = id.0 >= FIRST_OF_SHORT;
+    let (middle, tolerance) = if is_short {
+        ((id.0 - SegmentId::of_dash(0.0, 0.0).0) as f64 / 1_000.0, SHORTEST_SECONDS)
+    } else {
+        (id.0 as f64 * HALF_SECOND, HALF_SECOND)
+    };
+    (middle - tolerance - ROUNDING_SECONDS, middle + tolerance + ROUNDING_SECONDS)
+}
+
+/// What was found out of each SegmentTimeline, with its timescale and the start of its period: representations of an AdaptationSet have the same
+/// one.
+#[derive(Debug, Default)]
+pub(super) struct ExaminedTimelines<'v>(Vec<(&'v [TimelineEntry], u64, f64, bool)>);
+
+/// True when no two segments of the stream can have the same id.
+pub(super) fn are_distinct<'v>(view: &View<'v>, examined: &mut ExaminedTimelines<'v>) -> bool {
+    let mut last_start = None;
+    let mut spans = view.spans().peekable();
+    while let Some(span) = spans.next() {
+        let period_start = span.period.start;
+        let times = match &span.representation.addressing {
+            Addressing::Template(template) => Some((&template.times, template.timescale)),
+            Addressing::List(list) => Some((&list.times, list.timescale)),
+            Addressing::Indexed(_) | Addressing::Whole(_) | Addressing::None => None,
+        };
+        let is_distinct = match times {
+            Some((SegmentTimes::Duration(ticks), timescale)) => is_apart(ticks / timescale as f64, ticks / timescale as f64, period_start),
+            Some((SegmentTimes::Timeline(entries), timescale)) => examined.examine(entries, timescale, period_start),
+            Some((SegmentTimes::Unknown, _)) | None => span.index.is_none_or(|index| index.has_distinct_ids(span.period)),
+        };
+        let Some(first_start) = span.first_start() else { continue };
+        // Ids are rounded towards zero, from either side of it.
+        if !is_distinct || first_start < 0.0 {
+            return false;
+        }
+        // What stands in an earlier period begins well before what stands in a later one.
+        if last_start.is_some_and(|last_start| first_start - last_start <= HALF_SECOND + ROUNDING_SECONDS) {
+            return false;
+        }
+        if spans.peek().is_some() {
+            last_start = span.last_start().or(last_start);
+        }
+    }
+    true
+}
+
+/// Segments of a period that are `duration` long and begin at least `step` after each other, both in seconds, have different ids.
+fn is_apart(step: f64, duration: f64, period_start: f64) -> bool {
+    if duration < HALF_SECOND {
+        return step > SHORTEST_SECONDS + ROUNDING_SECONDS;
+    }
+    // Sums that are multiples of a half are exact.
+    step > HALF_SECOND + ROUNDING_SECONDS || (step >= HALF_SECOND && (period_start / HALF_SECOND).fract() == 0.0)
+}
+
+impl<'v> ExaminedTimelines<'v> {
+    fn examine(&mut self, entries: &'v Arc<[TimelineEntry]>, timescale: u64, period_start: f64) -> bool {
+        let is_known = |known: &&(&[TimelineEntry], u64, f64, bool)| {
+            std::ptr::eq(known.0, &**entries) && known.1 == timescale && known.2 == period_start
+        };
+        if let Some(known) = self.0.iter().find(is_known) {
+            return known.3;
+        }
+        let is_distinct = has_distinct_ids(entries, timescale, period_start);
+        self.0.push((entries, timescale, period_start, is_distinct));
+        is_distinct
+    }
+}
+
+/// Looks at the steps between entries and within each. In ticks, as an MPD has them; a repetition up to the next entry counts as one.
+fn has_distinct_ids(entries: &[TimelineEntry], timescale: u64, period_start: f64) -> bool {
+    let seconds = |ticks: u64| ticks as f64 / timescale as f64;
+    // Of long and of short ones: when the last one began, and when the one before the next entry ends.
+    let mut last_starts: [Option<u64>; 2] = [None, None];
+    let mut end = 0_u64;
+    for (index, entry) in entries.iter().enumerate() {
+        let start = entry.time.unwrap_or(end);
+        if entry.duration == 0 {
+            end = start;
+            continue;
+        }
+        let duration = seconds(entry.duration);
+        let class = usize::from(duration < HALF_SECOND);
+        if !is_apart(duration, duration, period_start) {
+            return false;
+        }
+        if let Some(last) = last_starts[class]
+            && !start.checked_sub(last).is_some_and(|step| is_apart(seconds(step), duration, period_start))
+        {
+            return false;
+        }
+        let count = match (u64::try_from(entry.repeat), entries.get(index + 1).and_then(|next| next.time)) {
+            (Ok(repeat), _) => repeat.saturating_add(1),
+            (Err(_), Some(next)) => next.saturating_sub(start).div_ceil(entry.duration).max(1),
+            (Err(_), None) => 1,
+        };
+        end = start.saturating_add(count.saturating_mul(entry.duration));
+        last_starts[class] = Some(end - entry.duration.min(end));
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(entries: &[(Option<u64>, u64, i64)], timescale: u64, period_start: f64) -> bool {
+        let entry = |&(time, duration, repeat): &(Option<u64>, u64, i64)| TimelineEntry { time, number: None, duration, repeat };
+        has_distinct_ids(&entries.iter().map(entry).collect::<Vec<_>>(), timescale, period_start)
+    }
+
+    #[test]
+    fn usual_timelines_have_distinct_ids() {
+        assert!(check(&[(Some(0), 2_000, 9), (None, 1_999, 0), (None, 2_001, -1), (Some(90_000), 300, 0)], 1_000, 7.3));
+        // Half a second exactly, where sums are exact; short ones; an overlap of a few ticks; a short one between two long ones.
+        assert!(check(&[(Some(0), 500, 9), (None, 500, 0)], 1_000, 12.5));
+        assert!(check(&[(Some(0), 40, 1_000)], 1_000, 0.1));
+        assert!(check(&[(Some(0), 2_000, 0), (Some(1_990), 2_000, 0)], 1_000, 0.0));
+        assert!(check(&[(Some(0), 1_000, 0), (None, 20, 0), (None, 1_000, 0)], 1_000, 0.0));
+    }
+
+    #[test]
+    fn doubtful_timelines_are_found() {
+        assert!(!check(&[(Some(0), 500, 9)], 1_000, 12.3));
+        assert!(!check(&[(Some(0), 1, 9)], 1_000, 0.0));
+        assert!(!check(&[(Some(0), 2_000, 0), (Some(0), 2_000, 0)], 1_000, 0.0));
+        assert!(!check(&[(Some(4_000), 2_000, 0), (Some(0), 2_000, 0)], 1_000, 0.0));
+        assert!(!check(&[(Some(0), 2_000, -1), (Some(4_100), 2_000, 0)], 1_000, 0.0));
+    }
+
+    #[test]
+    fn the_sieve_keeps_ids_going_up_in_each_range() {
+        let mut sieve = Sieve::default();
+        let short = SegmentId::of_dash(1.0, 0.1);
+        let passed = [SegmentId(4), short, SegmentId(4), SegmentId(6), short, SegmentId(5)].map(|id| sieve.passes(id));
+        assert_eq!(passed, [true, true, false, true, false, false]);
+    }
+}
