@@ -2,10 +2,18 @@
 //! replay of VOD playlists as live ones.
 
 mod catalogue;
+mod fmp4_parts;
+mod fmp4_samples;
 mod fmp4_time;
 mod live;
+mod live_response;
+mod live_text;
+mod mp4_box;
 mod pacing;
+mod parts;
 mod playlist;
+mod production;
+mod replay;
 mod respond;
 mod stats;
 
@@ -22,8 +30,10 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
 
 use catalogue::Catalogue;
 use live::LiveClock;
+use live_response::LiveReplay;
 use pacing::Pacer;
-use respond::{LiveReplay, Origin};
+use replay::Replay;
+use respond::Origin;
 pub use stats::{FileKind, FileTraffic, OriginStats, Traffic};
 
 /// Time that responses under way have to end when the server is shut down.
@@ -144,7 +154,7 @@ impl OriginServer {
         let dir = config.dir.clone();
         let scan = tokio::task::spawn_blocking(move || {
             let catalogue = Catalogue::scan(&dir)?;
-            let replay = config.live.map(|live| catalogue.replay(&dir, live.window)).transpose()?;
+            let replay = config.live.map(|live| Replay::of(&catalogue, &dir, &live)).transpose()?;
             Ok((catalogue, replay))
         });
         let stopped = |error| OriginError::UnreadableFolder { dir: config.dir.clone(), source: io::Error::other(error) };

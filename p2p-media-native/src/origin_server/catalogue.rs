@@ -4,30 +4,18 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     io::{self, Read},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-use super::{
-    OriginError,
-    fmp4_time::{Timescales, timescales},
-    live::{LivePlaylist, Production},
-    playlist::{MalformedPlaylist, VodPlaylist, attribute},
-};
+use super::{OriginError, playlist::attribute};
 
 /// Files looked at, and how deep.
 const MAX_FILES: usize = 200_000;
 const MAX_DEPTH: usize = 16;
 /// Size of a playlist that is read.
 const MAX_PLAYLIST_BYTES: u64 = 16 * 1024 * 1024;
-/// How much of a file is searched for an init segment.
-const MAX_INIT_SEGMENT_BYTES: u64 = 1024 * 1024;
-/// Segments that a live playlist lists.
-const MAX_LISTED_SEGMENTS: u64 = 100_000;
-/// Fewer target durations than this in a live playlist break players (RFC 8216, section 6.2.2).
-const MIN_WINDOW_TARGET_DURATIONS: u32 = 3;
 
 /// The manifests of a folder, by path below it.
 #[derive(Debug, Default)]
@@ -36,18 +24,10 @@ pub(super) struct Catalogue {
     pub(super) manifests: Vec<String>,
     /// Files named by EXT-X-MAP and by no media playlist as a segment.
     pub(super) init_segments: HashSet<String>,
-    media_playlists: BTreeMap<String, String>,
+    /// The text of every media playlist.
+    pub(super) media_playlists: BTreeMap<String, String>,
     /// Media playlists named by one multivariant playlist.
-    presentations: Vec<BTreeSet<String>>,
-}
-
-/// The media playlists of a folder as live ones.
-#[derive(Debug)]
-pub(super) struct Replay {
-    pub(super) playlists: BTreeMap<String, LivePlaylist>,
-    pub(super) production: Production,
-    /// Long enough for every playlist.
-    pub(super) window: Duration,
+    pub(super) presentations: Vec<BTreeSet<String>>,
 }
 
 impl Catalogue {
@@ -117,40 +97,6 @@ impl Catalogue {
         });
         self.presentations.push(presentation);
     }
-
-    /// Turns every media playlist into a live one. All renditions of a presentation loop together: when the longest ends.
-    pub(super) fn replay(&self, dir: &Path, window: Duration) -> Result<Replay, OriginError> {
-        let mut parsed = BTreeMap::new();
-        for (path, text) in &self.media_playlists {
-            let malformed = |error: MalformedPlaylist| OriginError::MalformedPlaylist { path: dir.join(path), reason: error.to_string() };
-            parsed.insert(path.as_str(), VodPlaylist::parse(text).map_err(malformed)?);
-        }
-        if parsed.is_empty() {
-            return Err(OriginError::NothingToReplay { dir: dir.to_path_buf() });
-        }
-        let length_us = |path: &str| parsed.get(path).map_or(0, VodPlaylist::length_us);
-        let loop_us: BTreeMap<&str, u64> = self
-            .presentations
-            .iter()
-            .flat_map(|paths| {
-                let longest = paths.iter().map(|path| length_us(path)).max().unwrap_or(0);
-                paths.iter().map(move |path| (path.as_str(), longest))
-            })
-            .collect();
-        let mut replay = Replay { playlists: BTreeMap::new(), production: Production::default(), window };
-        for (path, vod) in parsed {
-            let segments = vod.segments.len() as u64;
-            let playlist = LivePlaylist::new(vod, loop_us.get(path).copied().unwrap_or(0));
-            replay.window = replay.window.max(playlist.target_duration() * MIN_WINDOW_TARGET_DURATIONS);
-            if segments.saturating_mul(playlist.passes_in(replay.window)) > MAX_LISTED_SEGMENTS {
-                let reason = format!("too short for a window of {} s", replay.window.as_secs());
-                return Err(OriginError::MalformedPlaylist { path: dir.join(path), reason });
-            }
-            replay.production.add(&playlist, |uri| resolve(path, uri), |map| init_timescales(dir, path, map));
-            replay.playlists.insert(path.into(), playlist);
-        }
-        Ok(replay)
-    }
 }
 
 /// The path below the folder that the path of a URL names; `None` when it leads outside, or to a hidden file.
@@ -177,18 +123,10 @@ fn read_text(file: &Path) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&read_at_most(file, MAX_PLAYLIST_BYTES)?).into_owned())
 }
 
-fn read_at_most(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
+pub(super) fn read_at_most(file: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     std::fs::File::open(file)?.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
-}
-
-/// The tracks of the init segment that an EXT-X-MAP line of the playlist at `path` names; empty when there is none. An init segment in the
-/// file of its segments comes first there, so that its byte range can be left aside.
-fn init_timescales(dir: &Path, path: &str, map: &str) -> Timescales {
-    let init = attribute(map, "URI").and_then(|uri| resolve(path, uri));
-    let bytes = init.and_then(|init| read_at_most(&dir.join(init), MAX_INIT_SEGMENT_BYTES).ok());
-    bytes.map_or_else(Timescales::new, |bytes| timescales(&bytes))
 }
 
 fn tag_uris<'a>(text: &'a str, tag: &'a str) -> impl Iterator<Item = &'a str> {
@@ -200,7 +138,7 @@ fn plain_uris(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The path below the folder of a URI found in the playlist at `path`; `None` when it belongs to another origin.
-fn resolve(path: &str, uri: &str) -> Option<String> {
+pub(super) fn resolve(path: &str, uri: &str) -> Option<String> {
     let mut base = Url::parse("http://folder.invalid/").ok()?;
     base.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
     let url = base.join(uri).ok()?;
@@ -208,10 +146,10 @@ fn resolve(path: &str, uri: &str) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    pub(in super::super) fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
         for (path, text) in files {
             let file = dir.path().join(path);
@@ -246,34 +184,5 @@ mod tests {
         assert_eq!(catalogue.manifests, ["show/dash.mpd", "show/master.m3u8", "show/a.m3u8", "show/v/v.m3u8"]);
         assert_eq!(catalogue.init_segments, HashSet::from(["show/head.mp4".to_owned()]));
         assert_eq!(catalogue.presentations, [BTreeSet::from(["show/a.m3u8".to_owned(), "show/v/v.m3u8".to_owned()])]);
-    }
-
-    #[test]
-    fn renditions_loop_together() {
-        let dir = folder(&[
-            ("one.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\na.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nb.m3u8\n"),
-            ("two.m3u8", "#EXTM3U\n#EXT-X-STREAM-INF:BANDWIDTH=1\nb.m3u8\n#EXT-X-STREAM-INF:BANDWIDTH=2\nc.m3u8\n"),
-            ("a.m3u8", "#EXTM3U\n#EXTINF:4,\na.ts\n"),
-            ("b.m3u8", "#EXTM3U\n#EXTINF:5,\nb.ts\n"),
-            ("c.m3u8", "#EXTM3U\n#EXTINF:6,\nc.ts\n"),
-            ("alone.m3u8", "#EXTM3U\n#EXTINF:7,\nd.ts\n"),
-        ]);
-        let replay = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap();
-        let loops: Vec<_> = replay.playlists.iter().map(|(path, playlist)| (path.as_str(), playlist.loop_us / 1_000_000)).collect();
-        assert_eq!(loops, [("a.m3u8", 6), ("alone.m3u8", 7), ("b.m3u8", 6), ("c.m3u8", 6)]);
-        assert_eq!(replay.window, Duration::from_secs(21), "three target durations of the longest");
-    }
-
-    #[test]
-    fn a_replay_needs_sound_playlists() {
-        let dir = folder(&[("a/v.m3u8", "#EXTM3U\n#EXTINF:x,\na.ts\n")]);
-        let error = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap_err();
-        assert!(error.to_string().ends_with("a/v.m3u8: line 2: EXTINF has no usable duration"), "{error}");
-        let dir = folder(&[("v.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:0.00001,\na.ts\n")]);
-        let error = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap_err();
-        assert!(error.to_string().ends_with("v.m3u8: too short for a window of 12 s"), "{error}");
-        let dir = folder(&[("x.mpd", "<MPD/>")]);
-        let error = Catalogue::scan(dir.path()).unwrap().replay(dir.path(), Duration::from_secs(6)).unwrap_err();
-        assert!(matches!(error, OriginError::NothingToReplay { .. }));
     }
 }

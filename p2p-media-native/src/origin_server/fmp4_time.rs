@@ -3,6 +3,8 @@
 
 use std::{collections::BTreeMap, ops::Range};
 
+use super::mp4_box::{boxes_of, read_u32};
+
 /// Ticks per second of each track, by track id.
 pub(super) type Timescales = BTreeMap<u32, u32>;
 
@@ -51,42 +53,9 @@ fn width(data: &[u8], full_box: &Range<usize>) -> usize {
     if data.get(full_box.start) == Some(&0) { 4 } else { 8 }
 }
 
-fn read_u32(data: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_be_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
-}
-
-/// The payloads of the boxes of one kind that follow each other in `range`. Ends at the first box that does not fit.
-fn boxes_of<'a>(data: &'a [u8], range: Range<usize>, kind: &'a [u8; 4]) -> impl Iterator<Item = Range<usize>> + use<'a> {
-    let mut rest = range;
-    std::iter::from_fn(move || {
-        while !rest.is_empty() {
-            let start = rest.start;
-            let name = data.get(start + 4..start + 8)?;
-            let (header, size) = match read_u32(data, start)? {
-                0 => (8, rest.len()),
-                1 => (16, usize::try_from(u64::from_be_bytes(data.get(start + 8..start + 16)?.try_into().ok()?)).ok()?),
-                size => (8, usize::try_from(size).ok()?),
-            };
-            if size < header || size > rest.len() {
-                return None;
-            }
-            rest.start += size;
-            if name == kind {
-                return Some(start + header..start + size);
-            }
-        }
-        None
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-
-    fn mp4_box(kind: &[u8; 4], payload: &[&[u8]]) -> Vec<u8> {
-        let payload = payload.concat();
-        [&u32::try_from(payload.len() + 8).unwrap().to_be_bytes()[..], kind, &payload].concat()
-    }
+    use super::{super::mp4_box::tests::mp4_box, *};
 
     fn fragment(track: u8, tfdt: &[u8]) -> Vec<u8> {
         let tfhd = mp4_box(b"tfhd", &[&[0, 0, 0, 0, 0, 0, 0, track]]);

@@ -1,7 +1,6 @@
 //! Answers requests: files by tower-http, live playlists, the page of manifests, the figures.
 
 use std::{
-    convert::Infallible,
     fmt::Write,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -22,55 +21,43 @@ use axum::{
 };
 use futures::StreamExt;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tower_http::{
     cors::{Any, CorsLayer},
     services::ServeDir,
 };
 
 use super::{
-    catalogue::{Catalogue, Replay, path_in_folder},
-    fmp4_time::delay as delay_fragments,
-    live::{Delay, LiveClock},
+    catalogue::{Catalogue, path_in_folder},
+    live_response::{self, Asked, LiveReplay},
     pacing::Pacer,
     stats::{Counter, Counters, FileKind, OriginStats},
 };
 
 /// Bytes of a file sent at once: small, so that a rate limit gives a steady stream.
-const CHUNK_BYTES: usize = 16 * 1024;
-/// Size of a file whose times can be moved: it is held in memory for that.
-const MAX_DELAYED_FILE_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const CHUNK_BYTES: usize = 16 * 1024;
 /// Manifests that the page lists.
 const MAX_LISTED_MANIFESTS: usize = 1000;
 /// How long a browser may keep the answer to a preflight request.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 
-const MANIFEST_CACHING: HeaderValue = HeaderValue::from_static("no-cache");
-const FILE_CACHING: HeaderValue = HeaderValue::from_static("public, max-age=86400");
+pub(super) const MANIFEST_CACHING: HeaderValue = HeaderValue::from_static("no-cache");
+pub(super) const FILE_CACHING: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 const EXPOSED_HEADERS: [HeaderName; 6] = [ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED];
-const HLS_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
+pub(super) const HLS_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const PATH_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// What every request needs.
 #[derive(Debug)]
 pub(super) struct Origin {
-    dir: PathBuf,
+    pub(super) dir: PathBuf,
     catalogue: Catalogue,
     live: Option<LiveReplay>,
     files: ServeDir,
-    counters: Counters,
+    pub(super) counters: Counters,
     pacer: Option<Arc<Pacer>>,
     latency: Duration,
-    closed: watch::Receiver<bool>,
-}
-
-/// A replay that has begun.
-#[derive(Debug)]
-pub(super) struct LiveReplay {
-    pub(super) replay: Replay,
-    pub(super) clock: LiveClock,
-    /// When the replay had run for one window.
-    pub(super) started: Instant,
+    pub(super) closed: watch::Receiver<bool>,
 }
 
 pub(super) fn router(origin: Arc<Origin>) -> Router {
@@ -131,7 +118,7 @@ impl Origin {
     }
 
     /// Counts and paces what is sent, and breaks it off when the server closes.
-    fn send(&self, body: Body, counter: Arc<Counter>) -> Body {
+    pub(super) fn send(&self, body: Body, counter: Arc<Counter>) -> Body {
         let pacer = self.pacer.clone();
         let paced = body.into_data_stream().then(move |chunk| {
             let (pacer, counter) = (pacer.clone(), counter.clone());
@@ -183,20 +170,8 @@ async fn resource(State(origin): State<Arc<Origin>>, request: Request) -> Respon
 async fn file_or_playlist(origin: &Origin, path: &str, request: Request) -> Response {
     let kind = origin.kind(path);
     if let Some(live) = &origin.live {
-        let elapsed = live.clock.window + live.started.elapsed();
-        let query = request.uri().query().unwrap_or_default();
-        if let Some(playlist) = live.replay.playlists.get(path) {
-            let text = playlist.text(&live.clock, elapsed);
-            let headers = [(CONTENT_TYPE, HLS_TYPE), (CACHE_CONTROL, MANIFEST_CACHING), (CONTENT_LENGTH, HeaderValue::from(text.len()))];
-            let body = origin.send(Body::from(text), origin.counters.request(path, kind));
-            return (headers, body).into_response();
-        }
-        if !live.replay.production.exists(path, query, requested_range(request.headers()), elapsed) {
-            return not_found("this segment is still to come\n");
-        }
-        if let Some(delay) = live.replay.production.delay(path, query)
-            && let Some(response) = delayed_segment(origin, path, kind, delay, request.headers()).await
-        {
+        let (query, headers) = (request.uri().query().unwrap_or_default(), request.headers());
+        if let Some(response) = live_response::respond(origin, live, Asked { path, kind, query, headers }).await {
             return response;
         }
     }
@@ -219,50 +194,19 @@ async fn file_or_playlist(origin: &Origin, path: &str, request: Request) -> Resp
     Response::from_parts(parts, body)
 }
 
-/// A segment of a later pass, with its times moved. `None` when the file cannot be read or is too large for that: it is then sent as it is.
-async fn delayed_segment(origin: &Origin, path: &str, kind: FileKind, delay: Delay, headers: &HeaderMap) -> Option<Response> {
-    let file = origin.dir.join(path);
-    let size = tokio::fs::metadata(&file).await.ok()?.len();
-    if size == 0 || size > MAX_DELAYED_FILE_BYTES {
-        return None;
-    }
-    let mut bytes = tokio::fs::read(&file).await.ok()?;
-    delay_fragments(&mut bytes, &delay.timescales, delay.microseconds);
-    let mut body = Bytes::from(bytes);
-    let (mut status, mut content_range) = (StatusCode::OK, None);
-    let size = body.len() as u64;
-    if let Some(range) = requested_range(headers) {
-        if *range.start() >= size || range.is_empty() {
-            return Some((StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, format!("bytes */{size}"))]).into_response());
-        }
-        let (first, last) = (*range.start(), (*range.end()).min(size - 1));
-        body = body.slice(usize::try_from(first).ok()?..=usize::try_from(last).ok()?);
-        (status, content_range) = (StatusCode::PARTIAL_CONTENT, Some([(CONTENT_RANGE, format!("bytes {first}-{last}/{size}"))]));
-    }
-    let headers = [
-        (CONTENT_TYPE, media_type(path).unwrap_or(HeaderValue::from_static("application/octet-stream"))),
-        (CACHE_CONTROL, FILE_CACHING),
-        (ACCEPT_RANGES, HeaderValue::from_static("bytes")),
-        (CONTENT_LENGTH, HeaderValue::from(body.len())),
-    ];
-    let chunks = (0..body.len()).step_by(CHUNK_BYTES).map(|at| body.slice(at..body.len().min(at + CHUNK_BYTES)));
-    let chunks = Body::from_stream(futures::stream::iter(chunks.map(Ok::<_, Infallible>).collect::<Vec<_>>()));
-    Some((status, headers, content_range, origin.send(chunks, origin.counters.request(path, kind))).into_response())
-}
-
-fn not_found(reason: &'static str) -> Response {
+pub(super) fn not_found(reason: &'static str) -> Response {
     (StatusCode::NOT_FOUND, [(CACHE_CONTROL, MANIFEST_CACHING)], reason).into_response()
 }
 
 /// The first and last byte asked for. `None` stands for the whole file, and for ranges that only the file's length makes clear.
-fn requested_range(headers: &HeaderMap) -> Option<RangeInclusive<u64>> {
+pub(super) fn requested_range(headers: &HeaderMap) -> Option<RangeInclusive<u64>> {
     let (first, last) = headers.get(RANGE)?.to_str().ok()?.strip_prefix("bytes=")?.split_once('-')?;
     let last = if last.is_empty() { u64::MAX } else { last.parse().ok()? };
     Some(first.parse().ok()?..=last)
 }
 
 /// The types that players expect where the usual tables know another or none.
-fn media_type(path: &str) -> Option<HeaderValue> {
+pub(super) fn media_type(path: &str) -> Option<HeaderValue> {
     Some(match path.rsplit_once('.')?.1 {
         "m3u8" | "m3u" => HLS_TYPE,
         "mpd" => HeaderValue::from_static("application/dash+xml"),

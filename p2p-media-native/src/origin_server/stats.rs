@@ -59,6 +59,8 @@ pub struct OriginStats {
     pub other: Traffic,
     /// Requests answered without the resource: not found, not changed, not allowed.
     pub without_body: u64,
+    /// Requests that had to wait for what was still to come: a part, or a playlist with one.
+    pub held: u64,
     /// Each file, by its path below the folder.
     pub files: BTreeMap<String, FileTraffic>,
 }
@@ -69,6 +71,7 @@ pub(super) struct Counters {
     files: Mutex<BTreeMap<String, (FileKind, Arc<Counter>)>>,
     uncounted: [Arc<Counter>; 4],
     without_body: AtomicU64,
+    held: AtomicU64,
 }
 
 /// The bytes and requests of one file.
@@ -95,9 +98,14 @@ impl Counters {
         self.without_body.fetch_add(1, Relaxed);
     }
 
+    pub(super) fn held(&self) {
+        self.held.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn snapshot(&self) -> OriginStats {
         let files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut stats = OriginStats { without_body: self.without_body.load(Relaxed), ..OriginStats::default() };
+        let mut stats =
+            OriginStats { without_body: self.without_body.load(Relaxed), held: self.held.load(Relaxed), ..OriginStats::default() };
         for (path, (kind, counter)) in files.iter() {
             let traffic = counter.traffic();
             stats.add(*kind, traffic);
