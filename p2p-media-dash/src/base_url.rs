@@ -98,6 +98,7 @@ impl BaseUrls {
     pub(crate) fn resolve(&self, reference: &str, element: Element<'_>, budget: &mut UrlBudget) -> Result<Option<Arc<str>>, MpdError> {
         let base = self.used();
         let reference = reference.trim();
+        budget.spend(reference.len(), element)?;
         let url: Arc<str> = match &base.directory {
             Some(directory) if is_plain_path(reference) => Arc::from([directory, reference].concat()),
             _ => match base.url.join(reference) {
@@ -105,7 +106,7 @@ impl BaseUrls {
                 Err(_) => return Ok(None),
             },
         };
-        budget.spend(url.len(), element)?;
+        budget.spend(url.len().saturating_sub(reference.len()), element)?;
         Ok(Some(url).filter(|url| url.len() <= MAX_URL_BYTES))
     }
 

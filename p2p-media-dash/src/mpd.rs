@@ -77,7 +77,8 @@ pub struct Period {
     pub id: Option<Arc<str>>,
     /// When it begins, in seconds on the presentation timeline, by the rules of section 5.3.2.1.
     pub start: f64,
-    /// How long it lasts: its own duration, or up to the next period or the end of the presentation; absent while that is open.
+    /// How long it lasts: up to the next period or the end of the presentation, by its own @duration where that is not known; absent while
+    /// that is open.
     pub duration: Option<f64>,
     /// Every Representation of every AdaptationSet, in document order.
     pub representations: Vec<Representation>,

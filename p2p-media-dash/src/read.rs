@@ -145,3 +145,7 @@ fn place_periods<'d>(root: Element<'d>, presentation_duration: Option<f64>, rema
     }
     placed
 }
+
+#[cfg(test)]
+#[path = "read_tests.rs"]
+mod tests;

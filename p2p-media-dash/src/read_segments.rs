@@ -168,7 +168,7 @@ impl SegmentReader {
         let Some(kind) = levels.iter().find_map(|level| level.kind()) else {
             return Ok(SegmentInformation {
                 init: None,
-                addressing: whole_resource(base_urls),
+                addressing: whole_resource(base_urls, identity.kind),
                 availability_time_offset: base_urls.availability_time_offset(),
                 is_chunked: base_urls.is_chunked(),
             });
@@ -206,7 +206,7 @@ impl SegmentReader {
         };
         let has_no_index = matches!(identity.kind, MediaKind::Text | MediaKind::Image) && index.url == media && index.byte_range.is_none();
         if has_no_index {
-            return Ok((init, whole_resource(base_urls)));
+            return Ok((init, whole_resource(base_urls, identity.kind)));
         }
         let (timescale, presentation_time_offset) = (chain.timescale(), chain.presentation_time_offset());
         Ok((init, Addressing::Indexed(SegmentIndex { media, index, timescale, presentation_time_offset })))
@@ -324,9 +324,13 @@ impl SegmentReader {
     }
 }
 
-/// The resource at the BaseURL as one segment, where a BaseURL names one.
-fn whole_resource(base_urls: &BaseUrls) -> Addressing {
-    if base_urls.is_written && !base_urls.first().ends_with('/') { Addressing::Whole(base_urls.first().clone()) } else { Addressing::None }
+/// The resource at the BaseURL as one segment, where a BaseURL names one. A directory is no video.
+fn whole_resource(base_urls: &BaseUrls, kind: MediaKind) -> Addressing {
+    if base_urls.is_written && (kind == MediaKind::Text || !base_urls.first().ends_with('/')) {
+        Addressing::Whole(base_urls.first().clone())
+    } else {
+        Addressing::None
+    }
 }
 
 /// True when the template gives each segment a URL of its own.

@@ -17,6 +17,9 @@ pub(crate) const MAX_ELEMENTS: usize = 500_000;
 /// Attributes of one element.
 const MAX_ATTRIBUTES: usize = 256;
 
+/// Longer values count as absent: they would be looked at again for each representation that inherits them.
+const MAX_VALUE_BYTES: usize = 16 * 1024;
+
 /// Elements around an element. An MPD needs 8; events may carry documents of their own.
 const MAX_DEPTH: usize = 128;
 
@@ -205,12 +208,13 @@ impl<'d> Element<'d> {
         self.document.line_at(self.span().start)
     }
 
-    /// The value of an attribute, references replaced.
+    /// The value of an attribute, references replaced. A value longer than any sane one counts as absent.
     pub(crate) fn attribute(self, name: &str) -> Option<Cow<'d, str>> {
-        self.attributes().find(|attribute| attribute.name == name).map(Attribute::value)
+        let attribute = self.attributes().find(|attribute| attribute.name == name)?;
+        (attribute.raw.len() <= MAX_VALUE_BYTES).then(|| attribute.value())
     }
 
-    /// Its attributes in order.
+    /// Its attributes in order, as long as they may be.
     pub(crate) fn attributes(self) -> impl Iterator<Item = Attribute<'d>> {
         let (node, document) = (self.node(), self.document);
         document.attributes[node.first_attribute as usize..node.attributes_end as usize].iter().map(|spans| Attribute {
@@ -379,4 +383,103 @@ fn not_xml(text: &str) -> MpdError {
 fn line_at(text: &str, offset: usize) -> u32 {
     let before = &text.as_bytes()[..offset.min(text.len())];
     before.iter().filter(|&&byte| byte == b'\n').count() as u32 + 1
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn problem(text: &str) -> String {
+        Document::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_tree_with_names_attributes_and_text() {
+        let text = "\n<?xml version='1.0'?><!DOCTYPE a [<!ENTITY x 'y'>]><!-- c -->\n<a x=\"1\" y = '&lt;2&#x41;&amp;&bad; &'>t<b/>u<b>  v&amp;<![CDATA[&amp;<]]><!-- <c/> --><?pi?>w </b ></a> rest";
+        let document = Document::parse(text).unwrap();
+        let root = document.root();
+        assert_eq!((root.name(), root.line(), root.index()), ("a", 3, 0));
+        assert_eq!(root.attribute("x").as_deref(), Some("1"));
+        assert_eq!(root.attribute("y").as_deref(), Some("<2A&&bad; &"));
+        assert_eq!(root.attribute("z"), None);
+        assert_eq!(root.text(), "tu");
+        let children: Vec<_> = root.children().map(|child| (child.name(), child.index(), child.text())).collect();
+        assert_eq!(children, [("b", 1, "".into()), ("b", 2, "v&&amp;<w".into())]);
+        assert_eq!(root.child("b").and_then(Element::parent).map(Element::index), Some(0));
+        assert!(root.parent().is_none() && root.child("c").is_none());
+    }
+
+    #[test]
+    fn spans_lead_back_to_the_text() {
+        let text = "<a><b k='v&amp;w'>t</b><c/></a>";
+        let document = Document::parse(text).unwrap();
+        let (b, c) = (document.root().child("b").unwrap(), document.root().child("c").unwrap());
+        let attribute = b.attributes().next().unwrap();
+        assert_eq!(&text[b.span()], "<b k='v&amp;w'>t</b>");
+        assert_eq!(&text[b.content_span()], "t");
+        assert_eq!((&text[c.span()], c.content_span().is_empty()), ("<c/>", true));
+        assert_eq!((attribute.name, &text[attribute.value_span()]), ("k", "v&amp;w"));
+        assert_eq!(&text[document.root().content_span()], "<b k='v&amp;w'>t</b><c/>");
+    }
+
+    #[test]
+    fn siblings_come_after_each_other_whatever_is_in_them() {
+        let document = Document::parse("<a><b><c/><c><d/></c></b><e/><f><g/></f></a>").unwrap();
+        let names: Vec<_> = document.root().children().map(Element::name).collect();
+        assert_eq!(names, ["b", "e", "f"]);
+        assert_eq!(document.root().child("b").unwrap().children().count(), 2);
+        assert_eq!(document.root().child("e").unwrap().children().count(), 0);
+    }
+
+    #[test]
+    fn the_prefix_of_the_root_is_left_out() {
+        let document = Document::parse("<m:a><m:b/><c/><n:d/></m:a>").unwrap();
+        assert_eq!(document.root().name(), "a");
+        assert_eq!(document.root().children().map(Element::name).collect::<Vec<_>>(), ["b", "c", "n:d"]);
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_with_its_line() {
+        assert!(problem("").starts_with("not an MPD"));
+        assert!(problem("  Not found").contains("\"Not found\""));
+        assert!(problem("{}<a/>").starts_with("not an MPD"));
+        assert!(problem("<![CDATA[x]]><a/>").starts_with("not an MPD"));
+        assert_eq!(problem("<a>\n<b>"), "line 2: malformed XML: the text ends within <b>");
+        assert!(problem("<a>\n\n</b>").starts_with("line 3: malformed XML"));
+        assert!(problem("<a>\n<b x=1/></a>").starts_with("line 2: malformed XML: <b>"));
+        assert!(problem("<a><b").starts_with("line 1: malformed XML"));
+        assert!(problem("<a><!-- ").starts_with("line 1: malformed XML"));
+    }
+
+    #[test]
+    fn limits_hold() {
+        assert!(matches!(Document::parse(&"<a>".repeat(MAX_DEPTH + 1)), Err(MpdError::TooDeep { limit: MAX_DEPTH, .. })));
+        let attributes: String = (0..=MAX_ATTRIBUTES).map(|number| format!(" a{number}=''")).collect();
+        assert!(matches!(Document::parse(&format!("<a{attributes}/>")), Err(MpdError::TooMany { limit: MAX_ATTRIBUTES, .. })));
+        assert!(matches!(
+            Document::parse(&format!("<a>{}", "<b/>".repeat(MAX_ELEMENTS))),
+            Err(MpdError::TooMany { limit: MAX_ELEMENTS, .. })
+        ));
+        let long = format!("<a b='{}'/>", "x".repeat(MAX_VALUE_BYTES + 1));
+        assert_eq!(Document::parse(&long).unwrap().root().attribute("b"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_tree_or_an_error(text in "[-<>/&;#x!?\\[\\]ab:='\" é]{0,60}") {
+            for text in [text.clone(), format!("<a>{text}</a>")] {
+                let Ok(document) = Document::parse(&text) else { continue };
+                let mut elements = vec![document.root()];
+                while let Some(element) = elements.pop() {
+                    let _ = (element.text(), element.name(), &text[element.span()], &text[element.content_span()]);
+                    for attribute in element.attributes() {
+                        prop_assert_eq!(attribute.raw, &text[attribute.value_span()]);
+                    }
+                    elements.extend(element.children());
+                }
+            }
+        }
+    }
 }
