@@ -61,17 +61,18 @@ pub(crate) fn read_mpd(root: Element<'_>, url: &str) -> Result<Mpd, MpdError> {
             "Location" if mpd.locations.len() < MAX_ALTERNATIVES => {
                 mpd.locations.extend(of_document.resolve(&child.text(), child, &mut segments.urls)?);
             }
-            "PatchLocation" if mpd.patch_location.is_none() => {
-                let ttl = child.attribute("ttl").and_then(|text| decimal(&text)).filter(|&ttl| ttl >= 0.0);
-                let url = of_document.resolve(&child.text(), child, &mut segments.urls)?;
-                mpd.patch_location = url.map(|url| PatchLocation { url, ttl });
-            }
             "ServiceDescription" if mpd.target_latency.is_none() => {
                 let target = child.children_named("Latency").find_map(|latency| latency.attribute("target"));
                 mpd.target_latency = target.and_then(|text| decimal(&text)).filter(|&target| target >= 0.0).map(|target| target / 1000.0);
             }
             _ => {}
         }
+    }
+
+    if let Some(location) = root.child("PatchLocation") {
+        let ttl = location.attribute("ttl").and_then(|text| decimal(&text)).filter(|&ttl| ttl >= 0.0);
+        let url = of_document.resolve(&location.text(), location, &mut segments.urls)?;
+        mpd.patch_location = url.map(|url| PatchLocation { url, ttl });
     }
 
     let placed = place_periods(root, mpd.duration, &mut remarks);

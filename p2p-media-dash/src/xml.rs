@@ -47,7 +47,6 @@ struct Node {
     attributes_end: u32,
     /// 0: none, as the root is no child.
     next_sibling: u32,
-    parent: u32,
 }
 
 #[derive(Debug)]
@@ -153,7 +152,6 @@ impl<'t> Document<'t> {
             first_attribute: first_attribute as u32,
             attributes_end: self.attributes.len() as u32,
             next_sibling: 0,
-            parent: parent.as_ref().map_or(0, |parent| parent.index),
         });
         if let Some(parent) = parent {
             if parent.last_child != 0 {
@@ -222,11 +220,6 @@ impl<'d> Element<'d> {
             raw: &document.text[spans.value_start as usize..spans.value_end as usize],
             value_start: spans.value_start as usize,
         })
-    }
-
-    /// The element around it.
-    pub(crate) fn parent(self) -> Option<Self> {
-        (self.index != 0).then(|| Self { document: self.document, index: self.node().parent })
     }
 
     /// The elements in it, in order.
@@ -407,8 +400,8 @@ mod tests {
         assert_eq!(root.text(), "tu");
         let children: Vec<_> = root.children().map(|child| (child.name(), child.index(), child.text())).collect();
         assert_eq!(children, [("b", 1, "".into()), ("b", 2, "v&&amp;<w".into())]);
-        assert_eq!(root.child("b").and_then(Element::parent).map(Element::index), Some(0));
-        assert!(root.parent().is_none() && root.child("c").is_none());
+        assert_eq!(root.child("b").map(Element::index), Some(1));
+        assert!(root.child("c").is_none());
     }
 
     #[test]
