@@ -19,15 +19,22 @@
 //! ```
 
 mod access;
+mod dash_streams;
 mod figures;
 mod headers;
+mod hls_streams;
+mod indexes;
+mod manifest_kind;
+mod manifests;
 mod origin_path;
-mod playlists;
 mod presentation;
 mod presentations;
 mod requested_range;
 mod router;
+mod row;
+mod segment_table;
 mod segments;
+mod server_clock;
 mod upstream;
 mod viewers;
 

@@ -13,8 +13,8 @@ use super::presentations::{Presentations, add_counters};
 /// Counts that only grow.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    /// Playlists given.
-    pub(super) playlists: Counter,
+    /// Manifests given.
+    pub(super) manifests: Counter,
     /// Segments given by the engine.
     pub(super) segments: Counter,
     /// Other resources passed on from the origin.
@@ -74,7 +74,7 @@ impl Figures {
             presentations: taken,
             total,
             requests: [
-                ("playlist", counters.playlists.get()),
+                ("manifest", counters.manifests.get()),
                 ("segment", counters.segments.get()),
                 ("passed_on", counters.passed_on.get()),
                 ("refused", counters.refused.get()),

@@ -46,8 +46,8 @@ pub(super) fn gateway_path(url: &Url) -> Option<String> {
     Some(format!("/{scheme}/{host}{port}{}", &url[url::Position::BeforePath..url::Position::AfterQuery]))
 }
 
-/// What a playlist is known by: its URL without fragment and delivery directives.
-pub(super) fn playlist_name(url: &Url) -> String {
+/// What a manifest is known by: its URL without fragment and delivery directives.
+pub(super) fn manifest_name(url: &Url) -> String {
     let mut name = url[..url::Position::AfterPath].to_owned();
     let kept = url.query().into_iter().flat_map(|query| query.split('&')).filter(|pair| !pair.starts_with(DELIVERY_DIRECTIVES));
     for (index, pair) in kept.enumerate() {
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn delivery_directives_are_not_part_of_a_name() {
-        let name = |url: &str| playlist_name(&Url::parse(url).unwrap());
+        let name = |url: &str| manifest_name(&Url::parse(url).unwrap());
         assert_eq!(name("https://a.example/l.m3u8?_HLS_msn=3&t=1&_HLS_part=2&u#f"), "https://a.example/l.m3u8?t=1&u");
         assert_eq!(name("https://a.example/l.m3u8?_HLS_msn=3"), "https://a.example/l.m3u8");
     }

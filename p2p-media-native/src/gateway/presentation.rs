@@ -1,95 +1,89 @@
-//! One presentation: a manifest, the engine's session that shares its streams, and the segments that its playlists list.
+//! One presentation: a manifest of either format, the engine's session that shares its streams, and the segments that it lists.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use bytes::Bytes;
 use p2p_media_core::backend::Backend as _;
 use p2p_media_core::config::{Config, DynamicConfig};
 use p2p_media_core::driver::drive;
 use p2p_media_core::event::Stats;
 use p2p_media_core::identity::manifest_swarm_base;
-use p2p_media_core::media::{ByteRange, Segment, SegmentId, SegmentKey, StreamKey, StreamKind, StreamUpdate};
 use p2p_media_core::session::{SegmentReader, Session, session};
-use p2p_media_hls::{MediaPlaylist, MultivariantPlaylist, PlaylistStream, StreamTimeline, Variables};
+use p2p_media_dash::{IndexId, IndexRequest};
+use p2p_media_hls::{MediaPlaylist, MultivariantPlaylist, Variables};
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::dash_streams::{DashStreams, MpdVersion};
+use super::hls_streams::HlsStreams;
 use super::requested_range::RequestedRange;
+use super::segment_table::{ListedSegment, SegmentTable};
 use super::viewers::{ViewerRequest, Viewers};
 use crate::backend::{BackendError, NativeBackend};
 use crate::http_fetcher::ReqwestFetcher;
 use crate::peer_transport::Farewells;
 use crate::segment_storage::StorageChoice;
 
-/// Playlist URLs known of one presentation. More come only from a manifest that gives its playlists new URLs each time it is read.
-const MAX_PLAYLIST_URLS: usize = 20_000;
-/// URLs under which one segment is known: those with earlier tokens stay good for players that have them.
-const MAX_URLS_PER_SEGMENT: usize = 4;
-
 /// A manifest that players have opened.
 #[derive(Debug)]
 pub(super) struct Presentation {
-    /// The manifest's name, see [`super::origin_path::playlist_name`].
+    /// The manifest's name, see [`super::origin_path::manifest_name`].
     pub(super) name: String,
-    swarm_base: String,
-    label: String,
+    swarms: SwarmNames,
     session: Session,
     farewells: Farewells,
     state: Mutex<State>,
 }
 
+/// What swarm ids begin with.
+#[derive(Clone, Debug)]
+pub(super) struct SwarmNames {
+    pub(super) label: String,
+    pub(super) base: String,
+}
+
 #[derive(Debug)]
 struct State {
-    variables: Arc<Variables>,
-    streams: Vec<SharedStream>,
-    /// Media playlists by name: the stream of each, or none for those whose segments are not shared (subtitles, trick play).
-    playlists: HashMap<String, Option<usize>>,
-    segments: HashMap<Arc<str>, SegmentsAtUrl>,
+    streams: Streams,
+    table: SegmentTable,
     viewers: Viewers,
     last_used: Instant,
     answers_under_way: usize,
 }
 
+/// What manifests have said, by their format.
 #[derive(Debug)]
-struct SharedStream {
-    stream: PlaylistStream,
-    swarm_id: String,
-    /// Set once its playlist has been read.
-    opened: Option<OpenedStream>,
+enum Streams {
+    /// None has been read.
+    None,
+    Hls(HlsStreams),
+    Dash(Box<DashStreams>),
 }
 
-#[derive(Debug)]
-struct OpenedStream {
-    key: StreamKey,
-    timeline: StreamTimeline,
-    live: bool,
-    urls: BTreeMap<SegmentId, Vec<Arc<str>>>,
-}
-
-/// What playlists list at one URL.
-#[derive(Debug, Default)]
-struct SegmentsAtUrl {
-    listed: Vec<ListedSegment>,
-    /// Size of the whole resource, if an answer has told it.
-    resource_size: Option<u64>,
-}
-
-/// A segment by which a request can be answered.
+/// What a request for a resource may be answered with, besides the origin's answer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct ListedSegment {
-    pub(super) key: SegmentKey,
-    pub(super) kind: StreamKind,
-    /// The part of the resource at its URL that it is; the whole when absent.
-    pub(super) byte_range: Option<ByteRange>,
-    pub(super) start: f64,
-    pub(super) duration: f64,
+pub(super) enum Found {
+    /// A segment, or bytes of it.
+    Segment(ListedSegment),
+    /// A row of segments in one file, with what is between them.
+    Row,
+    /// Not known before an index has come.
+    MissingIndex {
+        stream: usize,
+        /// False for what is no segment anyway.
+        may_be_segment: bool,
+    },
 }
 
-/// What a media playlist is to a presentation.
-#[derive(Clone, Debug)]
-pub(super) struct KnownPlaylist {
-    /// What it may import.
-    pub(super) variables: Arc<Variables>,
+/// Where the next bytes of a row are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum RowBytes {
+    /// In a segment.
+    Segment(ListedSegment),
+    /// Between segments, up to this position; to the end of the file when absent.
+    Between(Option<u64>),
 }
 
 /// The answer to one request for a segment; while it exists the presentation is in use.
@@ -103,11 +97,16 @@ pub(super) struct Answer {
 /// A stream as statistics show it.
 #[derive(Clone, Debug, serde::Serialize)]
 pub(super) struct StreamFigures {
-    kind: &'static str,
-    playlist: String,
-    swarm_id: String,
-    live: bool,
-    segments: usize,
+    pub(super) kind: &'static str,
+    /// URL of its media playlist (HLS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) playlist: Option<String>,
+    /// Its representation in the MPD (DASH).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) representation: Option<String>,
+    pub(super) swarm_id: String,
+    pub(super) live: bool,
+    pub(super) segments: usize,
 }
 
 /// A presentation as statistics show it.
@@ -129,95 +128,134 @@ impl Presentation {
         http: ReqwestFetcher,
     ) -> Result<Arc<Self>, BackendError> {
         let backend = NativeBackend::new(&config.ice_servers, storage)?.with_http(http);
-        let swarm_base = config.swarm_id.as_deref().unwrap_or_else(|| manifest_swarm_base(own_url)).to_owned();
-        let label = config.protocol_version_label.clone();
+        let base = config.swarm_id.as_deref().unwrap_or_else(|| manifest_swarm_base(own_url)).to_owned();
+        let swarms = SwarmNames { label: config.protocol_version_label.clone(), base };
         let farewells = backend.peers().farewells().clone();
         let (session, input) = session(config, RandomState::new().hash_one(&name));
         tokio::spawn(drive(backend, input));
         let state = State {
-            variables: Arc::default(),
-            streams: Vec::new(),
-            playlists: HashMap::new(),
-            segments: HashMap::new(),
+            streams: Streams::None,
+            table: SegmentTable::default(),
             viewers: Viewers::default(),
             last_used: Instant::now(),
             answers_under_way: 0,
         };
-        Ok(Arc::new(Self { name, swarm_base, label, session, farewells, state: Mutex::new(state) }))
+        Ok(Arc::new(Self { name, swarms, session, farewells, state: Mutex::new(state) }))
     }
 
     /// Takes in a version of the multivariant playlist: its streams and variables.
     pub(super) fn read_multivariant(&self, playlist: &MultivariantPlaylist, name_of: impl Fn(&str) -> String) {
-        let mut state = self.state();
-        state.variables = Arc::new(playlist.variables.clone());
-        if state.playlists.len() > MAX_PLAYLIST_URLS {
-            state.playlists.clear();
-        }
-        let renditions = playlist.renditions.iter().filter_map(|rendition| rendition.url.as_ref());
-        let variants = playlist.variants.iter().map(|variant| &variant.url);
-        for url in renditions.chain(variants).chain(&playlist.i_frame_playlists) {
-            state.playlists.insert(name_of(url), None);
-        }
-        for stream in playlist.streams() {
-            self.add_stream(&mut state, name_of(&stream.url), stream);
+        if let Some(streams) = self.used().streams.hls() {
+            streams.read_multivariant(playlist, &self.swarms, name_of);
         }
     }
 
     /// Takes in a version of a media playlist. One that no multivariant playlist named is a presentation of its own.
     pub(super) fn read_media(&self, name: &str, own_url: &str, playlist: &MediaPlaylist) {
+        // The engine hears of changes under the lock, and so in their order; below likewise.
+        let State { streams, table, .. } = &mut *self.used();
+        if let Some(streams) = streams.hls() {
+            streams.read_media(name, own_url, playlist, &self.swarms, &self.session, table);
+        }
+    }
+
+    /// Takes in a version of an MPD.
+    pub(super) fn read_mpd(self: &Arc<Self>, version: MpdVersion, name_of: impl Fn(&str) -> String) {
+        let State { streams, table, .. } = &mut *self.used();
+        match streams {
+            Streams::None => {
+                let dash = DashStreams::new(version, name_of);
+                if dash.is_live() {
+                    tokio::spawn(follow_time(Arc::downgrade(self)));
+                }
+                *streams = Streams::Dash(Box::new(dash));
+            }
+            Streams::Dash(dash) => dash.read(version, name_of, &self.session, table),
+            Streams::Hls(_) => {}
+        }
+    }
+
+    /// Takes in a patch of an MPD.
+    pub(super) fn read_patch(&self, patch: &[u8], sent_at: Option<f64>, name_of: impl Fn(&str) -> String) {
+        let State { streams, table, .. } = &mut *self.used();
+        if let Streams::Dash(dash) = streams {
+            dash.read_patch(patch, sent_at, name_of, &self.session, table);
+        }
+    }
+
+    /// True when one of this presentation's manifests has this name, or a patch of one.
+    pub(super) fn names_manifest(&self, name: &str) -> bool {
+        self.name == name
+            || match &self.state().streams {
+                Streams::None => false,
+                Streams::Hls(hls) => hls.variables_for(name).is_some(),
+                Streams::Dash(dash) => dash.is_named(name),
+            }
+    }
+
+    /// What a media playlist of this name may import; `None` when it is none of this presentation's.
+    pub(super) fn variables_for(&self, name: &str) -> Option<Arc<Variables>> {
+        self.state().streams.hls()?.variables_for(name)
+    }
+
+    /// What answers a request for a range (or all) of a URL.
+    pub(super) fn find(&self, url: &str, range: Option<RequestedRange>) -> Option<Found> {
         let mut state = self.state();
-        if state.playlists.is_empty() {
-            self.add_stream(&mut state, name.to_owned(), PlaylistStream::of_media_playlist(own_url));
+        if let Some(segment) = state.segment(url, range) {
+            return Some(Found::Segment(segment));
         }
-        let Some(index) = state.playlists.get(name).copied().flatten() else { return };
-        if state.streams[index].opened.is_none() {
-            let others = state.streams.iter().filter(|_| playlist.live);
-            let first_start = others.filter_map(|other| other.opened.as_ref()?.timeline.start_of(playlist)).next();
-            let (kind, swarm_id) = (state.streams[index].stream.kind, state.streams[index].swarm_id.clone());
-            let Ok(key) = self.session.add_stream(kind, swarm_id) else { return };
-            let timeline = StreamTimeline::starting_at(first_start.unwrap_or(0.0));
-            state.streams[index].opened = Some(OpenedStream { key, timeline, live: playlist.live, urls: BTreeMap::new() });
+        let State { streams, table, .. } = &mut *state;
+        if let Streams::Dash(dash) = streams {
+            if let Some(missing) = dash.look_for(url, range, &self.session, &self.swarms, table) {
+                return Some(Found::MissingIndex { stream: missing.stream, may_be_segment: missing.may_be_segment });
+            }
+            if let Some(segment) = state.segment(url, range) {
+                return Some(Found::Segment(segment));
+            }
         }
-        let State { streams, segments, .. } = &mut *state;
-        let SharedStream { stream, opened: Some(opened), .. } = &mut streams[index] else { return };
-        let update = opened.timeline.refresh(playlist);
-        opened.live = update.live;
-        opened.list(segments, stream.kind, &update);
-        // Under the lock, so that the engine hears of changes in their order.
-        if let Err(error) = self.session.update_stream(opened.key, update) {
-            tracing::debug!(%error, manifest = self.name, "the engine does not hear of new segments");
-        }
+        state.holds_some_of(url, range).then_some(Found::Row)
     }
 
-    /// What a media playlist of this name is here; `None` when it is none of this presentation's.
-    pub(super) fn playlist(&self, name: &str) -> Option<KnownPlaylist> {
+    /// Where the bytes of a row from `position` on are.
+    pub(super) fn row_bytes(&self, url: &str, position: u64) -> RowBytes {
         let state = self.state();
-        state.playlists.contains_key(name).then(|| KnownPlaylist { variables: Arc::clone(&state.variables) })
-    }
-
-    /// The segment that answers a request for a range (or all) of a URL.
-    pub(super) fn segment(&self, url: &str, range: Option<RequestedRange>) -> Option<ListedSegment> {
-        let state = self.state();
-        let listed = &state.segments.get(url)?.listed;
-        let answers = listed.iter().filter(|segment| match (segment.byte_range, range) {
-            (None, _) => true,
-            (Some(part), Some(RequestedRange::Between(asked))) => part.first <= asked.first && asked.last <= part.last,
-            _ => false,
-        });
-        // One resource may be listed many times, as an advertisement is: the bytes are the same, but not the time.
-        let far = |segment: &ListedSegment| (segment.start - state.viewers.expected(segment.kind)).abs();
-        answers.min_by(|a, b| far(a).total_cmp(&far(b))).copied()
+        match state.table.at(url, position) {
+            Some(segment) => RowBytes::Segment(segment),
+            None => RowBytes::Between(state.table.next_at(url, position)),
+        }
     }
 
     /// Size of the resource at a URL that holds several segments, if known.
     pub(super) fn resource_size(&self, url: &str) -> Option<u64> {
-        self.state().segments.get(url)?.resource_size
+        self.state().table.resource_size(url)
     }
 
     /// Notes the size of the resource at a URL, where segments are parts of it.
     pub(super) fn note_resource_size(&self, url: &str, size: u64) {
-        if let Some(at_url) = self.state().segments.get_mut(url) {
-            at_url.resource_size = Some(size);
+        self.state().table.note_resource_size(url, size);
+    }
+
+    /// The next index to fetch for a stream.
+    pub(super) fn index_needed(&self, stream: usize) -> Option<IndexRequest> {
+        match &self.state().streams {
+            Streams::Dash(dash) => dash.index_needed(stream),
+            _ => None,
+        }
+    }
+
+    /// See [`DashStreams::index_under_way`].
+    pub(super) fn index_under_way(&self, stream: usize) -> Option<(watch::Receiver<()>, Option<watch::Sender<()>>)> {
+        match &mut self.state().streams {
+            Streams::Dash(dash) => Some(dash.index_under_way(stream)),
+            _ => None,
+        }
+    }
+
+    /// Takes in an index, or that it could not be had.
+    pub(super) fn read_index(&self, id: IndexId, fetched: Result<(u64, Bytes), String>) {
+        let State { streams, table, .. } = &mut *self.state();
+        if let Streams::Dash(dash) = streams {
+            dash.read_index(id, fetched, &self.session, table);
         }
     }
 
@@ -234,11 +272,6 @@ impl Presentation {
         let reader = self.session.segment(segment.key);
         drop(state);
         (reader, Answer { presentation: Arc::clone(self), request, has_begun: false })
-    }
-
-    /// Notes that a player read one of the playlists.
-    pub(super) fn touch(&self) {
-        self.state().last_used = Instant::now();
     }
 
     /// When it was last used; now while a segment is being sent.
@@ -266,30 +299,21 @@ impl Presentation {
     pub(super) async fn figures(&self) -> PresentationFigures {
         let engine = self.session.stats().await;
         let state = self.state();
-        let streams = state.streams.iter().filter_map(|shared| {
-            let opened = shared.opened.as_ref()?;
-            Some(StreamFigures {
-                kind: shared.stream.kind.as_str(),
-                playlist: shared.stream.url.to_string(),
-                swarm_id: shared.swarm_id.clone(),
-                live: opened.live,
-                segments: opened.urls.len(),
-            })
-        });
+        let streams = match &state.streams {
+            Streams::None => Vec::new(),
+            Streams::Hls(hls) => hls.figures(&state.table),
+            Streams::Dash(dash) => dash.figures(&self.swarms, &state.table),
+        };
         let now = Instant::now();
         let idle_s = if state.answers_under_way > 0 { 0.0 } else { now.duration_since(state.last_used).as_secs_f64() };
-        PresentationFigures { streams: streams.collect(), viewers: state.viewers.active(now), idle_s, engine }
+        PresentationFigures { streams, viewers: state.viewers.active(now), idle_s, engine }
     }
 
-    /// Variants that differ in nothing but their URL are one stream.
-    fn add_stream(&self, state: &mut State, name: String, stream: PlaylistStream) {
-        let known = state.streams.iter().position(|known| known.stream.kind == stream.kind && known.stream.id == stream.id);
-        let index = known.unwrap_or_else(|| {
-            let swarm_id = stream.swarm_id(&self.label, &self.swarm_base);
-            state.streams.push(SharedStream { stream, swarm_id, opened: None });
-            state.streams.len() - 1
-        });
-        state.playlists.insert(name, Some(index));
+    /// The state, for a player that read a manifest.
+    fn used(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.last_used = Instant::now();
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -297,45 +321,49 @@ impl Presentation {
     }
 }
 
-impl OpenedStream {
-    /// Brings the table of URLs up to date.
-    fn list(&mut self, segments: &mut HashMap<Arc<str>, SegmentsAtUrl>, kind: StreamKind, update: &StreamUpdate) {
-        let mut gone: HashMap<Arc<str>, HashSet<SegmentKey>> = HashMap::new();
-        let mut unlist = |url: Arc<str>, id: SegmentId| gone.entry(url).or_default().insert(SegmentKey { stream: self.key, id });
-        // Ids that were removed and added are other segments now, but those only added may have got another URL.
-        for id in &update.removed {
-            for url in self.urls.remove(id).unwrap_or_default() {
-                unlist(url, *id);
+impl State {
+    fn segment(&self, url: &str, range: Option<RequestedRange>) -> Option<ListedSegment> {
+        self.table.segment(url, range, |kind| self.viewers.expected(kind))
+    }
+
+    /// True when some of the bytes asked for are those of segments in a row.
+    fn holds_some_of(&self, url: &str, range: Option<RequestedRange>) -> bool {
+        self.table.is_row(url)
+            && match range {
+                Some(RequestedRange::Between(asked)) => {
+                    self.table.at(url, asked.first).is_some() || self.table.next_at(url, asked.first).is_some_and(|next| next <= asked.last)
+                }
+                _ => true,
             }
+    }
+}
+
+impl Streams {
+    /// Those of HLS, which begin with the first playlist; `None` for a presentation of the other format.
+    fn hls(&mut self) -> Option<&mut HlsStreams> {
+        if matches!(self, Self::None) {
+            *self = Self::Hls(HlsStreams::default());
         }
-        for Segment { id, url, .. } in &update.added {
-            let urls = self.urls.entry(*id).or_default();
-            if urls.contains(url) {
-                unlist(Arc::clone(url), *id);
-                continue;
-            }
-            if urls.len() >= MAX_URLS_PER_SEGMENT {
-                unlist(urls.remove(0), *id);
-            }
-            urls.push(Arc::clone(url));
+        match self {
+            Self::Hls(hls) => Some(hls),
+            _ => None,
         }
-        for (url, keys) in gone {
-            let Some(at_url) = segments.get_mut(&url) else { continue };
-            at_url.listed.retain(|segment| !keys.contains(&segment.key));
-            if at_url.listed.is_empty() {
-                segments.remove(&url);
+    }
+}
+
+/// Tells the engine of segments that become available, or leave, while no manifest says so. Ends with the presentation.
+async fn follow_time(presentation: std::sync::Weak<Presentation>) {
+    loop {
+        let sleep = {
+            let Some(presentation) = presentation.upgrade().filter(|presentation| !presentation.session.has_ended()) else { return };
+            let State { streams, table, .. } = &mut *presentation.state();
+            match streams {
+                Streams::Dash(dash) => dash.follow_time(&presentation.session, table),
+                // The one that was just read is not in its place yet.
+                _ => Duration::from_millis(20),
             }
-        }
-        for Segment { id, url, byte_range, start, duration, .. } in &update.added {
-            let key = SegmentKey { stream: self.key, id: *id };
-            let listed = ListedSegment { key, kind, byte_range: *byte_range, start: *start, duration: *duration };
-            let at_url = segments.entry(Arc::clone(url)).or_default();
-            if at_url.listed.is_empty() {
-                // Nearly always the only one.
-                at_url.listed.reserve_exact(1);
-            }
-            at_url.listed.push(listed);
-        }
+        };
+        tokio::time::sleep(sleep).await;
     }
 }
 

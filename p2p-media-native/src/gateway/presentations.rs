@@ -8,7 +8,7 @@ use p2p_media_core::config::Config;
 use p2p_media_core::event::Stats;
 use tokio::time::Instant;
 
-use super::presentation::{KnownPlaylist, ListedSegment, Presentation};
+use super::presentation::{Found, Presentation};
 use super::requested_range::RequestedRange;
 use crate::http_fetcher::ReqwestFetcher;
 use crate::segment_storage::{DiskStorage, StorageChoice};
@@ -64,14 +64,14 @@ impl Presentations {
         Ok(opened)
     }
 
-    /// The presentation that names this media playlist; the one used last if there are several.
-    pub(super) fn naming(&self, playlist: &str) -> Option<(Arc<Presentation>, KnownPlaylist)> {
-        self.by_use().into_iter().find_map(|known| known.playlist(playlist).map(|found| (known, found)))
+    /// The presentation that has a manifest of this name; the one used last if there are several.
+    pub(super) fn naming(&self, manifest: &str) -> Option<Arc<Presentation>> {
+        self.by_use().into_iter().find(|known| known.names_manifest(manifest))
     }
 
-    /// The segment that answers a request, and its presentation; the one used last if there are several.
-    pub(super) fn segment(&self, url: &str, range: Option<RequestedRange>) -> Option<(Arc<Presentation>, ListedSegment)> {
-        self.by_use().into_iter().find_map(|known| known.segment(url, range).map(|found| (known, found)))
+    /// What answers a request, and its presentation; the one used last if there are several.
+    pub(super) fn find(&self, url: &str, range: Option<RequestedRange>) -> Option<(Arc<Presentation>, Found)> {
+        self.by_use().into_iter().find_map(|known| known.find(url, range).map(|found| (known, found)))
     }
 
     /// All that are open, the one used last first.

@@ -22,8 +22,9 @@ use tower_http::cors::{AllowHeaders, Any, CorsLayer};
 use url::Url;
 
 use super::origin_path::origin_url;
+use super::presentation::{Found, Presentation};
 use super::requested_range::RequestedRange;
-use super::{Gateway, segments, until_closed, upstream};
+use super::{Gateway, indexes, row, segments, until_closed, upstream};
 
 /// How long a browser may keep the answer to a preflight request.
 const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
@@ -109,10 +110,11 @@ async fn resource(State(gateway): State<Arc<Gateway>>, request: Request) -> Resp
         return gateway.refused(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered");
     };
     let range = RequestedRange::of(player);
-    let segment = if method == Method::GET { gateway.presentations.segment(url.as_str(), range) } else { None };
-    let response = match segment {
-        Some((presentation, segment)) => segments::send(&gateway, presentation, segment, range, &url, player).await,
-        None => upstream::pass_on(&gateway, method, &url, player).await,
+    let found = if method == Method::GET { find(&gateway, &url, range).await } else { None };
+    let response = match found {
+        Some((presentation, Found::Segment(segment))) => segments::send(&gateway, presentation, segment, range, &url, player).await,
+        Some((presentation, Found::Row)) => row::send(&gateway, presentation, range, &url, player).await,
+        Some((_, Found::MissingIndex { .. })) | None => upstream::pass_on(&gateway, method, &url, player).await,
     };
     // The place is taken until the last byte.
     response.map(|body| {
@@ -121,6 +123,14 @@ async fn resource(State(gateway): State<Arc<Gateway>>, request: Request) -> Resp
             frame
         }))
     })
+}
+
+/// What answers a request, once the index of the file that it is for has come, or does not come.
+async fn find(gateway: &Gateway, url: &Url, range: Option<RequestedRange>) -> Option<(Arc<Presentation>, Found)> {
+    let (presentation, found) = gateway.presentations.find(url.as_str(), range)?;
+    let Found::MissingIndex { stream, may_be_segment } = found else { return Some((presentation, found)) };
+    indexes::load(&presentation, &gateway.http, stream, may_be_segment).await;
+    if may_be_segment { gateway.presentations.find(url.as_str(), range) } else { None }
 }
 
 impl Gateway {

@@ -12,19 +12,20 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use futures::{Future as _, Stream};
 use p2p_media_core::error::SegmentError;
-use p2p_media_core::media::ByteRange;
+use p2p_media_core::media::{ByteRange, SegmentForm};
 use p2p_media_core::session::SegmentReader;
 use url::Url;
 
-use super::presentation::{Answer, ListedSegment, Presentation};
+use super::presentation::{Answer, Presentation};
 use super::requested_range::RequestedRange;
+use super::segment_table::ListedSegment;
 use super::{Gateway, upstream};
 
 /// Longest wait for the first byte. The engine needs less, also with all of its attempts; whatever keeps it, a player is not kept with it.
-const LONGEST_WAIT: Duration = Duration::from_secs(20);
-const BYTES: HeaderValue = HeaderValue::from_static("bytes");
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(20);
+pub(super) const BYTES: HeaderValue = HeaderValue::from_static("bytes");
 
-/// Answers a GET for a segment that a playlist lists. What the engine cannot get, but the origin might give to this player (it sends its own
+/// Answers a GET for a segment that a manifest lists. What the engine cannot get, but the origin might give to this player (it sends its own
 /// credentials), is asked of the origin.
 pub(super) async fn send(
     gateway: &Arc<Gateway>,
@@ -34,8 +35,12 @@ pub(super) async fn send(
     url: &Url,
     player: &HeaderMap,
 ) -> Response {
+    // A range of what is still being produced would have to wait for the end of it.
+    if segment.form == SegmentForm::Unfinished && range.is_some_and(|range| range != RequestedRange::From(0)) {
+        return upstream::pass_on(gateway, &Method::GET, url, player).await;
+    }
     let (mut reader, answer) = presentation.ask(segment);
-    // Only the size makes sense of a range, except where the playlist has said it.
+    // Only the size makes sense of a range, except where the manifest has said it.
     let needs_size = range.is_some_and(|range| segment.byte_range.is_none() && range != RequestedRange::From(0));
     let beginning = match tokio::time::timeout(LONGEST_WAIT, beginning(&mut reader, needs_size)).await {
         Ok(Ok(beginning)) => beginning,
@@ -123,7 +128,7 @@ async fn failed(gateway: &Arc<Gateway>, error: &SegmentError, url: &Url, player:
     }
 }
 
-fn content_range(range: ByteRange, total: Option<u64>) -> HeaderValue {
+pub(super) fn content_range(range: ByteRange, total: Option<u64>) -> HeaderValue {
     let total = total.map_or_else(|| "*".to_owned(), |total| total.to_string());
     // Digits and punctuation are always a valid header.
     HeaderValue::try_from(format!("bytes {}-{}/{total}", range.first, range.last)).unwrap_or(BYTES)
@@ -184,12 +189,12 @@ impl Stream for SegmentBody {
 }
 
 /// Lets the engine finish a segment of which a player wanted a part: other parts, and other players, are likely to follow.
-async fn read_on(mut reader: SegmentReader) {
+pub(super) async fn read_on(mut reader: SegmentReader) {
     while let Ok(Some(_)) = reader.chunk().await {}
 }
 
 /// The type of a segment by its name: the engine does not keep what an origin said, and peers say nothing.
-fn media_type(path: &str) -> HeaderValue {
+pub(super) fn media_type(path: &str) -> HeaderValue {
     let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension);
     HeaderValue::from_static(match extension.to_ascii_lowercase().as_str() {
         "ts" | "m2ts" | "mts" => "video/mp2t",
