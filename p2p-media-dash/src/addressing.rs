@@ -120,6 +120,9 @@ impl<'m> Segments<'m> {
     /// Leaves out all but the last `limit`.
     #[must_use]
     pub fn newest(mut self, limit: usize) -> Self {
+        if self.places.len_limit() <= limit as u64 {
+            return self;
+        }
         let surplus = self.places.remaining().saturating_sub(limit as u64);
         self.places.pass_over(surplus);
         self
@@ -211,6 +214,12 @@ impl<'m> Places<'m> {
             self.runs.finished_until(now - start);
             self.run = self.run.take().map(|run| self.runs.clip(run));
         }
+    }
+
+    /// At least as many as [`Places::remaining`], and quicker.
+    fn len_limit(&self) -> u64 {
+        let begun = self.run.map_or(0, |run| run.len());
+        begun.saturating_add(self.runs.len_limit())
     }
 
     fn remaining(&self) -> u64 {

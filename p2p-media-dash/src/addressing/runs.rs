@@ -46,6 +46,31 @@ impl MediaClock {
     }
 }
 
+/// What a wanted part of time is in ticks, so that most entries of a long timeline need no calculating with floats.
+#[derive(Clone, Copy, Debug)]
+struct TickBounds {
+    /// What ends here or earlier is not wanted.
+    outside_until: u64,
+    /// What begins here or later, and ends not later than `inside_until`, is wanted.
+    inside_from: u64,
+    inside_until: u64,
+}
+
+impl TickBounds {
+    /// From seconds on the presentation timeline. Near the bounds, by more than the rounding of floats, nothing is said.
+    fn new(clock: &MediaClock, from: f64, until: Option<f64>) -> Self {
+        let ticks = |seconds: f64| (seconds - clock.period_start) * clock.timescale + clock.zero as f64;
+        let doubt = |ticks: f64| 2.0 + 2.0 * ROUNDING_SECONDS * clock.timescale + 8.0 * f64::EPSILON * ticks.abs().max(clock.zero as f64);
+        let from = ticks(from);
+        // A float becomes the nearest integer in range.
+        Self {
+            outside_until: (from - doubt(from)) as u64,
+            inside_from: (from + doubt(from)) as u64,
+            inside_until: until.map_or(u64::MAX, |until| (ticks(until) - doubt(ticks(until))) as u64),
+        }
+    }
+}
+
 /// A duration in ticks; @duration may have a fraction.
 #[derive(Clone, Copy, Debug)]
 struct Ticks {
@@ -99,6 +124,11 @@ impl Run {
         self.base_time.saturating_add(self.from.saturating_mul(self.duration.whole)).saturating_add(fraction)
     }
 
+    /// When the last one ends, in ticks; of those whose durations have no fraction.
+    const fn end_time(&self) -> u64 {
+        self.base_time.saturating_add(self.to.saturating_mul(self.duration.whole))
+    }
+
     const fn limit(&mut self, to: u64) {
         if to < self.to {
             self.to = to;
@@ -116,6 +146,8 @@ impl Run {
 #[derive(Clone, Debug)]
 pub(super) struct Runs<'m> {
     clock: MediaClock,
+    /// Of what is wanted, for the entries of a timeline.
+    bounds: TickBounds,
     entries: Entries<'m>,
     /// End of the period, in seconds on the presentation timeline.
     period_end: Option<f64>,
@@ -160,10 +192,13 @@ impl<'m> Runs<'m> {
             SegmentTimes::Unknown => (Entries::One, 0, 1),
         };
         let entries = if period.start.is_finite() { entries } else { Entries::None };
+        let clock = MediaClock { timescale: timescale.max(1) as f64, zero, period_start: period.start };
+        let period_end = period.duration.map(|duration| period.start + duration);
         Self {
-            clock: MediaClock { timescale: timescale.max(1) as f64, zero, period_start: period.start },
+            clock,
+            bounds: TickBounds::new(&clock, period.start, period_end),
             entries,
-            period_end: period.duration.map(|duration| period.start + duration),
+            period_end,
             known_until: f64::NAN,
             is_window: false,
             wanted_from: f64::NEG_INFINITY,
@@ -200,12 +235,32 @@ impl<'m> Runs<'m> {
         self.known_until = self.known_until.min(seconds);
     }
 
-    pub(super) const fn starting_at(&mut self, seconds: f64) {
+    pub(super) fn starting_at(&mut self, seconds: f64) {
         self.wanted_from = self.wanted_from.max(seconds);
+        self.set_bounds();
     }
 
-    pub(super) const fn ending_after(&mut self, seconds: f64) {
+    pub(super) fn ending_after(&mut self, seconds: f64) {
         self.wanted_end_after = self.wanted_end_after.max(seconds);
+        self.set_bounds();
+    }
+
+    fn set_bounds(&mut self) {
+        let from = self.clock.period_start.max(self.wanted_from).max(self.wanted_end_after);
+        self.bounds = TickBounds::new(&self.clock, from, self.period_end);
+    }
+
+    /// There are no more segments than these. Costs next to nothing.
+    pub(super) fn len_limit(&self) -> u64 {
+        match self.entries {
+            Entries::Timeline(entries) => {
+                let count = |entry: &TimelineEntry| u64::try_from(entry.repeat).map_or(u64::MAX, |repeat| repeat.saturating_add(1));
+                entries.iter().map(count).fold(0, u64::saturating_add)
+            }
+            Entries::Equal(_) => u64::MAX,
+            Entries::One => 1,
+            Entries::None => 0,
+        }
     }
 
     pub(super) fn after_number(&mut self, number: u64) {
@@ -216,7 +271,19 @@ impl<'m> Runs<'m> {
     }
 
     /// The run without what is outside of the period or not wanted.
-    pub(super) fn clip(&self, mut run: Run) -> Run {
+    pub(super) fn clip(&self, run: Run) -> Run {
+        let run = if self.is_inside(&run) { run } else { self.clip_in_time(run) };
+        self.clip_in_number(run)
+    }
+
+    /// Surely inside of the period, and wanted as far as time matters.
+    fn is_inside(&self, run: &Run) -> bool {
+        matches!(self.entries, Entries::Timeline(_))
+            && run.base_time >= self.bounds.inside_from
+            && run.end_time() <= self.bounds.inside_until
+    }
+
+    fn clip_in_time(&self, mut run: Run) -> Run {
         run.begin(self.clock.first_ending_after(self.clock.period_start, &run));
         if let Some(end) = self.period_end {
             run.limit(self.clock.first_starting_at(end, &run));
@@ -230,6 +297,10 @@ impl<'m> Runs<'m> {
         if self.wanted_end_after > f64::NEG_INFINITY {
             run.begin(self.clock.first_ending_after(self.wanted_end_after, &run));
         }
+        run
+    }
+
+    fn clip_in_number(&self, mut run: Run) -> Run {
         run.begin(self.wanted_number.saturating_sub(run.base_number));
         if let Some(last) = self.end_number {
             run.limit(last.checked_sub(run.base_number).map_or(0, |count| count.saturating_add(1)));
@@ -290,7 +361,11 @@ impl Iterator for Runs<'_> {
                 let (&entry, rest) = entries.split_first()?;
                 *entries = rest;
                 let following = rest.first();
-                self.entry(entry, following)
+                let run = self.entry(entry, following);
+                if run.end_time() <= self.bounds.outside_until {
+                    return Some(Run { from: run.to, ..run });
+                }
+                run
             }
             Entries::Equal(duration) => {
                 let duration = *duration;
