@@ -12,6 +12,9 @@ use crate::xml::Element;
 /// Entries of all timelines of one MPD.
 const MAX_ENTRIES_IN_ALL: usize = 500_000;
 
+/// Entries of all timelines, counted again for every representation that has them. A day of 2-second segments in 20 representations has 900,000.
+const MAX_ENTRIES_OF_REPRESENTATIONS: usize = 20_000_000;
+
 /// `P` elements of a pattern; what follows is left out. Audio patterns repeat within 100.
 const MAX_PATTERN_RUNS: usize = 512;
 
@@ -19,11 +22,20 @@ const MAX_PATTERN_RUNS: usize = 512;
 #[derive(Debug)]
 pub(crate) struct EntryBudget {
     left: usize,
+    left_for_representations: usize,
 }
 
 impl EntryBudget {
     pub(crate) const fn new() -> Self {
-        Self { left: MAX_ENTRIES_IN_ALL }
+        Self { left: MAX_ENTRIES_IN_ALL, left_for_representations: MAX_ENTRIES_OF_REPRESENTATIONS }
+    }
+
+    /// Counts the entries of a timeline that one more representation has.
+    pub(crate) fn give(&mut self, entries: &[TimelineEntry], timeline: Element<'_>) -> Result<(), MpdError> {
+        let (what, limit) = ("SegmentTimeline entries over all Representations", MAX_ENTRIES_OF_REPRESENTATIONS);
+        let left = self.left_for_representations.checked_sub(entries.len());
+        self.left_for_representations = left.ok_or_else(|| MpdError::TooMany { line: timeline.line(), what, limit })?;
+        Ok(())
     }
 }
 
@@ -103,8 +115,11 @@ fn patterns<'d>(timeline: Element<'d>) -> HashMap<Cow<'d, str>, Pattern> {
         let mut pattern = Pattern { runs: Vec::new(), segments: 0 };
         for run in element.children_named("P").map(ReadEntry::new).filter(|run| run.duration > 0).take(MAX_PATTERN_RUNS) {
             let segments = (run.repeat.max(0) as u64).min(MAX_SEGMENTS as u64) + 1;
-            pattern.runs.push(Run { duration: run.duration, segments });
             pattern.segments += segments;
+            match pattern.runs.last_mut().filter(|last| last.duration == run.duration) {
+                Some(last) => last.segments += segments,
+                None => pattern.runs.push(Run { duration: run.duration, segments }),
+            }
         }
         patterns.entry(id).or_insert(pattern);
     }
@@ -119,8 +134,12 @@ impl Pattern {
             return;
         }
         let mut left = u64::try_from(entry.repeat).map_or(self.segments, |repeat| repeat + 1).min(MAX_SEGMENTS as u64);
-        let mut skip = entry.pattern_entry % self.segments;
         let (mut time, mut number) = (entry.time, entry.number);
+        if let [run] = self.runs.as_slice() {
+            entries.push(TimelineEntry { time, number, duration: run.duration, repeat: left as i64 - 1 });
+            return;
+        }
+        let mut skip = entry.pattern_entry % self.segments;
         let first = entries.len();
         for run in self.runs.iter().cycle() {
             let segments = run.segments.saturating_sub(skip).min(left);
@@ -180,6 +199,22 @@ mod tests {
             [(Some(0), None, 2, 0), (None, None, 3, 0), (None, None, 2, 0)]
         );
         assert_eq!(read(&format!(r#"<T>{patterns}<S t="0" p="b" d="4"/><S t="9" p="unknown" d="8"/></T>"#)), [(Some(9), None, 8, 0)]);
+    }
+
+    #[test]
+    fn a_pattern_of_equal_durations_costs_one_step() {
+        let pattern = format!(r#"<Pattern id="a">{}</Pattern>"#, r#"<P d="2"/>"#.repeat(5));
+        let entries = read(&format!("<T>{pattern}{}</T>", r#"<S p="a" r="99999"/>"#.repeat(50_000)));
+        assert_eq!((entries.len(), entries[0]), (50_000, (None, None, 2, 99_999)));
+    }
+
+    #[test]
+    fn one_long_timeline_for_many_representations_is_bounded() {
+        let document = Document::parse("<T/>").unwrap();
+        let entries = vec![TimelineEntry { time: None, number: None, duration: 1, repeat: 0 }; MAX_SEGMENTS];
+        let mut budget = EntryBudget::new();
+        let given = (0..crate::MAX_REPRESENTATIONS).take_while(|_| budget.give(&entries, document.root()).is_ok()).count();
+        assert_eq!(given, MAX_ENTRIES_OF_REPRESENTATIONS / MAX_SEGMENTS);
     }
 
     #[test]
