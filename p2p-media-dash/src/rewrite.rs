@@ -258,7 +258,8 @@ impl<F: FnMut(&UrlReference<'_>) -> Option<String>> Rewriter<'_, F> {
         }
         let mut meaning = None;
         for bases in bases {
-            let absolute = if is_template {
+            // A `$` of a BaseURL must not begin an identifier.
+            let absolute = if is_template && bases.first().contains('$') {
                 bases.resolve_template(written, element, &mut self.budget)?
             } else {
                 bases.resolve(written, element, &mut self.budget)?
