@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::error::{MpdError, excerpt};
 use crate::read_values::{availability_time_complete, availability_time_offset};
+use crate::url_query::{segment_query, with_query};
 use crate::xml::Element;
 
 /// Alternatives of one level, all levels above it taken into account.
@@ -24,6 +25,12 @@ pub(crate) struct BaseUrls {
     alternatives: Rc<[BaseUrl]>,
     /// A BaseURL element was among those that led here.
     pub(crate) is_written: bool,
+    /// The query of the MPD's own URL.
+    mpd_query: Option<Rc<str>>,
+    /// What is added to the URLs of segments.
+    segment_query: Option<Rc<str>>,
+    /// The first one as the URL of a segment.
+    segment: Arc<str>,
 }
 
 /// An absolute URL with what BaseURL elements say about the availability of what is below it.
@@ -41,10 +48,12 @@ impl BaseUrls {
     /// The URL of the MPD itself.
     pub(crate) fn of_mpd(url: &str) -> Result<Self, MpdError> {
         let url = Url::parse(url).map_err(|error| MpdError::BaseUrl { url: excerpt(url), reason: error.to_string() })?;
-        Ok(Self { alternatives: Rc::new([BaseUrl::new(url)]), is_written: false })
+        let mpd_query = url.query().map(Rc::from);
+        let base = BaseUrl::new(url);
+        Ok(Self { segment: base.text.clone(), alternatives: Rc::new([base]), is_written: false, mpd_query, segment_query: None })
     }
 
-    /// Those in force below `element`: each of these with each of its BaseURLs.
+    /// Those in force below `element`: each of these with each of its BaseURLs, and with the query that it has added.
     pub(crate) fn below(&self, element: Element<'_>, budget: &mut UrlBudget) -> Result<Self, MpdError> {
         let mut references = Vec::new();
         for child in element.children_named("BaseURL").take(MAX_BASE_URLS) {
@@ -68,15 +77,39 @@ impl BaseUrls {
                 });
             }
         }
-        if alternatives.is_empty() {
+        let query = segment_query(element, self.mpd_query.as_deref());
+        if alternatives.is_empty() && query.is_none() {
             return Ok(self.clone());
         }
-        Ok(Self { alternatives: alternatives.into(), is_written: true })
+        let mut below = self.clone();
+        if let Some(query) = query {
+            below.segment_query = Some(query.into());
+        }
+        if !alternatives.is_empty() {
+            below.alternatives = alternatives.into();
+            below.is_written = true;
+        }
+        below.segment = below.used().text.clone();
+        if let Some(query) = &below.segment_query {
+            below.segment = with_query(&below.segment, query).into();
+            budget.spend(below.segment.len(), element)?;
+        }
+        Ok(below)
     }
 
     /// The one that is used.
     pub(crate) fn first(&self) -> &Arc<str> {
         &self.used().text
+    }
+
+    /// The one that is used, as the URL of a segment.
+    pub(crate) fn segment(&self) -> &Arc<str> {
+        &self.segment
+    }
+
+    /// It was written, and names more than a directory.
+    pub(crate) fn names_a_resource(&self) -> bool {
+        self.is_written && !self.used().text.ends_with('/')
     }
 
     /// All, in order.
@@ -96,21 +129,23 @@ impl BaseUrls {
 
     /// The absolute URL of a reference; `None` when it is no URL.
     pub(crate) fn resolve(&self, reference: &str, element: Element<'_>, budget: &mut UrlBudget) -> Result<Option<Arc<str>>, MpdError> {
-        let base = self.used();
-        let reference = reference.trim();
-        budget.spend(reference.len(), element)?;
-        let url: Arc<str> = match &base.directory {
-            Some(directory) if is_plain_path(reference) => Arc::from([directory, reference].concat()),
-            _ => match base.url.join(reference) {
-                Ok(url) => Arc::from(url.as_str()),
-                Err(_) => return Ok(None),
-            },
-        };
-        budget.spend(url.len().saturating_sub(reference.len()), element)?;
-        Ok(Some(url).filter(|url| url.len() <= MAX_URL_BYTES))
+        self.used().resolve(reference, element, budget)
     }
 
-    /// Likewise of a template, where a `$` of the BaseURL stands for itself and so becomes `$$`.
+    /// The absolute URL of a segment or initialization.
+    pub(crate) fn resolve_segment(
+        &self,
+        reference: &str,
+        element: Element<'_>,
+        budget: &mut UrlBudget,
+    ) -> Result<Option<Arc<str>>, MpdError> {
+        let url = self.resolve(reference, element, budget)?;
+        let Some((url, query)) = url.as_deref().zip(self.segment_query.as_deref()) else { return Ok(url) };
+        budget.spend(query.len(), element)?;
+        Ok(Some(with_query(url, query).into()))
+    }
+
+    /// Likewise of a template, where a `$` of the BaseURL or of a query that is added stands for itself and so becomes `$$`.
     pub(crate) fn resolve_template(
         &self,
         template: &str,
@@ -118,11 +153,15 @@ impl BaseUrls {
         budget: &mut UrlBudget,
     ) -> Result<Option<Arc<str>>, MpdError> {
         let base = self.used();
-        if !base.url.as_str().contains('$') {
-            return self.resolve(template, element, budget);
-        }
-        let Ok(escaped) = Url::parse(&base.url.as_str().replace('$', "$$")) else { return Ok(None) };
-        Self { alternatives: Rc::new([BaseUrl::new(escaped)]), is_written: false }.resolve(template, element, budget)
+        let url = if base.url.as_str().contains('$') {
+            let Ok(escaped) = Url::parse(&base.url.as_str().replace('$', "$$")) else { return Ok(None) };
+            BaseUrl::new(escaped).resolve(template, element, budget)?
+        } else {
+            base.resolve(template, element, budget)?
+        };
+        let Some((url, query)) = url.as_deref().zip(self.segment_query.as_deref()) else { return Ok(url) };
+        budget.spend(query.len(), element)?;
+        Ok(Some(with_query(url, &query.replace('$', "$$")).into()))
     }
 
     fn used(&self) -> &BaseUrl {
@@ -136,6 +175,20 @@ impl BaseUrl {
         let slash = url.path().rfind('/').filter(|_| !url.cannot_be_a_base());
         let directory = slash.map(|slash| Rc::from(&url.as_str()[..path_start + slash + 1]));
         Self { text: Arc::from(url.as_str()), directory, url, availability_time_offset: 0.0, is_chunked: false }
+    }
+
+    fn resolve(&self, reference: &str, element: Element<'_>, budget: &mut UrlBudget) -> Result<Option<Arc<str>>, MpdError> {
+        let reference = reference.trim();
+        budget.spend(reference.len(), element)?;
+        let url: Arc<str> = match &self.directory {
+            Some(directory) if is_plain_path(reference) => Arc::from([directory, reference].concat()),
+            _ => match self.url.join(reference) {
+                Ok(url) => Arc::from(url.as_str()),
+                Err(_) => return Ok(None),
+            },
+        };
+        budget.spend(url.len().saturating_sub(reference.len()), element)?;
+        Ok(Some(url).filter(|url| url.len() <= MAX_URL_BYTES))
     }
 }
 

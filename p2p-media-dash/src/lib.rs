@@ -27,6 +27,7 @@ mod sidx;
 mod streams;
 mod template;
 mod timeline;
+mod url_query;
 mod xml;
 
 pub use addressing::{MediaSegment, Places, SegmentPlace, Segments};

@@ -60,18 +60,20 @@ pub(crate) fn is_trick_mode(property: Element<'_>) -> bool {
 
 /// True for an EssentialProperty that changes nothing about where segments are and whether they are played.
 pub(crate) fn is_understood(scheme: &str) -> bool {
-    scheme == TRICK_MODE || scheme.starts_with("urn:mpeg:mpegB:cicp:") || scheme.ends_with("/thumbnail_tile")
+    scheme == TRICK_MODE
+        || scheme.starts_with("urn:mpeg:mpegB:cicp:")
+        || scheme.starts_with("urn:mpeg:dash:urlparam:")
+        || scheme.ends_with("/thumbnail_tile")
 }
 
 /// True for a SupplementalProperty that says something about how to play on, and that is not acted upon.
 pub(crate) fn is_notable(scheme: &str) -> bool {
-    const NOTABLE: [&str; 6] = [
+    const NOTABLE: [&str; 5] = [
         "urn:mpeg:dash:period-continuity:",
         "urn:mpeg:dash:period-connectivity:",
         "urn:mpeg:dash:adaptation-set-switching:",
         "urn:mpeg:dash:chaining:",
         "urn:mpeg:dash:fallback:",
-        "urn:mpeg:dash:urlparam:",
     ];
     NOTABLE.iter().any(|begin| scheme.starts_with(begin))
 }

@@ -196,7 +196,7 @@ impl SegmentReader {
         identity: Identity<'_>,
     ) -> Result<(Option<Resource>, Addressing), MpdError> {
         let init = self.linked(chain.initialization(), base_urls)?;
-        let media = base_urls.first().clone();
+        let media = base_urls.segment().clone();
         let own_range = chain.attribute("indexRange").and_then(|text| byte_range(&text));
         let linked = self.linked(chain.elements().find_map(|found| found.representation_index), base_urls)?;
         let index = match linked {
@@ -252,7 +252,7 @@ impl SegmentReader {
                 Some(url) => self.resource(url, nearest, base_urls)?.map(|resource| resource.url),
                 None => None,
             };
-            let media = media.unwrap_or_else(|| base_urls.first().clone());
+            let media = media.unwrap_or_else(|| base_urls.segment().clone());
             return Ok((init, Addressing::Indexed(SegmentIndex { media, index, timescale, presentation_time_offset })));
         }
         let media = match &media {
@@ -276,6 +276,7 @@ impl SegmentReader {
                 Entry::Occupied(read) => read.get().clone(),
                 Entry::Vacant(place) => place.insert(read_timeline(timeline, &mut self.entries)?.into()).clone(),
             };
+            self.entries.give(&entries, timeline)?;
             return Ok(SegmentTimes::Timeline(entries));
         }
         let duration = chain.attribute("duration").and_then(|text| decimal(&text)).filter(|&duration| duration > 0.0);
@@ -283,7 +284,7 @@ impl SegmentReader {
     }
 
     fn segment_urls(&mut self, list: Element<'_>, base_urls: &BaseUrls) -> Result<Arc<[Resource]>, MpdError> {
-        let key = (list.index(), base_urls.first().clone());
+        let key = (list.index(), base_urls.segment().clone());
         if let Some(read) = self.lists.get(&key) {
             return Ok(read.clone());
         }
@@ -294,11 +295,11 @@ impl SegmentReader {
             }
             self.urls.spend(size_of::<Resource>(), element)?;
             let url = match element.attribute("media") {
-                Some(media) => base_urls.resolve(&media, element, &mut self.urls)?,
-                None => Some(base_urls.first().clone()),
+                Some(media) => base_urls.resolve_segment(&media, element, &mut self.urls)?,
+                None => Some(base_urls.segment().clone()),
             };
             // One that cannot be resolved keeps its place: those after it are numbered.
-            let url = url.unwrap_or_else(|| base_urls.first().clone());
+            let url = url.unwrap_or_else(|| base_urls.segment().clone());
             segments.push(Resource { url, byte_range: element.attribute("mediaRange").and_then(|text| byte_range(&text)) });
         }
         let segments: Arc<[Resource]> = segments.into();
@@ -311,26 +312,23 @@ impl SegmentReader {
         let Some(element) = element else { return Ok(None) };
         let byte_range = element.attribute("range").and_then(|text| byte_range(&text));
         let url = match element.attribute("sourceURL").filter(|url| !url.trim().is_empty()) {
-            Some(url) => base_urls.resolve(&url, element, &mut self.urls)?,
-            None => byte_range.map(|_| base_urls.first().clone()),
+            Some(url) => base_urls.resolve_segment(&url, element, &mut self.urls)?,
+            None => byte_range.map(|_| base_urls.segment().clone()),
         };
         Ok(url.map(|url| Resource { url, byte_range }))
     }
 
     /// The resource of a template in which nothing is left to be replaced.
     fn resource(&mut self, template: &str, element: Element<'_>, base_urls: &BaseUrls) -> Result<Option<Resource>, MpdError> {
-        let url = base_urls.resolve(&template.replace("$$", "$"), element, &mut self.urls)?;
+        let url = base_urls.resolve_segment(&template.replace("$$", "$"), element, &mut self.urls)?;
         Ok(url.map(|url| Resource { url, byte_range: None }))
     }
 }
 
 /// The resource at the BaseURL as one segment, where a BaseURL names one. A directory is no video.
 fn whole_resource(base_urls: &BaseUrls, kind: MediaKind) -> Addressing {
-    if base_urls.is_written && (kind == MediaKind::Text || !base_urls.first().ends_with('/')) {
-        Addressing::Whole(base_urls.first().clone())
-    } else {
-        Addressing::None
-    }
+    let is_one = base_urls.names_a_resource() || base_urls.is_written && kind == MediaKind::Text;
+    if is_one { Addressing::Whole(base_urls.segment().clone()) } else { Addressing::None }
 }
 
 /// True when the template gives each segment a URL of its own.

@@ -247,6 +247,24 @@ fn base_urls_and_early_availability() {
 }
 
 #[test]
+fn queries_are_added_to_segments_alone() {
+    let xml = r#"<MPD><RequestParam queryTemplate="$querypart$" useMPDUrlQuery="true"/><UTCTiming schemeIdUri="urn:mpeg:dash:utc:http-head:2014" value="t"/><Location>n</Location>
+        <Period><AdaptationSet><SegmentTemplate media="$Number$.m4s?x" initialization="i" duration="1"/>
+          <Representation/><Representation><RequestParam queryTemplate="$$y" queryString="-"/></Representation></AdaptationSet>
+        <AdaptationSet mimeType="text/vtt"><Representation><BaseURL>t.vtt</BaseURL></Representation></AdaptationSet></Period></MPD>"#;
+    let mpd = parse(xml.as_bytes(), "https://a.example/m.mpd?k=1").unwrap();
+    assert_eq!(mpd.utc_timings, [UtcTiming::HttpHead("https://a.example/t".into())]);
+    assert_eq!(mpd.locations, ["https://a.example/n".into()]);
+    let [first, second, text] = &mpd.periods[0].representations[..] else { panic!("{mpd:?}") };
+    assert_eq!(template(first).media.as_deref(), Some("https://a.example/$Number$.m4s?x&k=1"));
+    assert_eq!(init(first), Some(("https://a.example/i?k=1", None)));
+    assert_eq!(template(second).media.as_deref(), Some("https://a.example/$Number$.m4s?x&$$y"));
+    assert_eq!(init(second), Some(("https://a.example/i?$y", None)));
+    assert_eq!(text.addressing, Addressing::Whole("https://a.example/t.vtt?k=1".into()));
+    assert_eq!(text.base_urls, ["https://a.example/t.vtt".into()]);
+}
+
+#[test]
 fn properties_are_inherited() {
     let found = representations(
         r#"<AdaptationSet mimeType="video/mp4" codecs="avc1.4d401f" width="640" height="360" frameRate="30000/1001" lang="en" label="old">
