@@ -29,7 +29,7 @@ impl PresentationTimeline {
 
 impl Representation {
     /// Number and time of its segment at a URL, as far as the URL has them; `None` when it has none there.
-    fn values_at(&self, url: &str) -> Option<(Option<u64>, Option<u64>)> {
+    pub fn values_at(&self, url: &str) -> Option<(Option<u64>, Option<u64>)> {
         let is_there = match &self.addressing {
             Addressing::Template(template) => {
                 let values = UrlTemplate::new(template.media.as_deref()?).values_in(url)?;
