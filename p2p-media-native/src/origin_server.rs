@@ -2,6 +2,8 @@
 //! replay of VOD playlists as live ones.
 
 mod catalogue;
+mod dash_replay;
+mod dash_text;
 mod fmp4_parts;
 mod fmp4_samples;
 mod fmp4_time;
@@ -11,6 +13,7 @@ mod live_text;
 mod mp4_box;
 mod pacing;
 mod parts;
+mod passes;
 mod playlist;
 mod production;
 mod replay;
@@ -23,13 +26,12 @@ use std::{
     num::NonZeroU64,
     path::PathBuf,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::watch, task::JoinHandle, time::Instant};
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use catalogue::Catalogue;
-use live::LiveClock;
 use live_response::LiveReplay;
 use pacing::Pacer;
 use replay::Replay;
@@ -46,7 +48,7 @@ pub struct OriginConfig {
     pub dir: PathBuf,
     /// Where to listen; port 0 takes a free one.
     pub listen: SocketAddr,
-    /// Replay the HLS playlists of the folder as live ones.
+    /// Replay the manifests of the folder as live ones.
     pub live: Option<LiveConfig>,
     /// Bytes per second that all responses share.
     pub rate: Option<NonZeroU64>,
@@ -62,11 +64,13 @@ impl OriginConfig {
     }
 }
 
-/// How VOD playlists are replayed as live ones.
+/// How HLS playlists and static DASH manifests are replayed as live ones.
 ///
-/// The media begin one window before the server does and are repeated without end, with a discontinuity at each seam. A segment can be
-/// had, and is listed, from the moment at which it would have been recorded whole. Fragmented MP4 segments are moved in time, so that the
-/// passes follow each other; the times in MPEG-TS segments begin anew.
+/// The media begin one window before the server does and are repeated without end, with a discontinuity at each seam of HLS. A segment can
+/// be had, and is listed, from the moment at which it would have been recorded whole; with low latency from when its first part would have
+/// been. Fragmented MP4 segments are moved in time, so that the passes follow each other; the times in MPEG-TS segments begin anew. DASH
+/// manifests of one period with SegmentTemplate become dynamic ones of one continuous timeline; see [`OriginServer::not_replayed`] for the
+/// others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveConfig {
     /// How much a manifest shows; three target durations at least.
@@ -96,6 +100,15 @@ impl Default for LowLatency {
     }
 }
 
+/// A DASH manifest that is served as it is, although a live replay was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotReplayed {
+    /// Its path below the folder.
+    pub path: String,
+    /// Why it cannot be replayed.
+    pub reason: String,
+}
+
 /// Why an origin cannot be started.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -108,11 +121,13 @@ pub enum OriginError {
         /// What the system says.
         source: io::Error,
     },
-    /// A live replay was asked for, but the folder has no HLS media playlist.
-    #[error("no HLS media playlist (.m3u8) to replay in {}", dir.display())]
+    /// A live replay was asked for, but the folder has no HLS media playlist and no DASH manifest that can be replayed.
+    #[error("no HLS media playlist (.m3u8) or DASH manifest (.mpd) to replay in {}{reasons}", dir.display())]
     NothingToReplay {
         /// The folder.
         dir: PathBuf,
+        /// The DASH manifests that there are, and why each cannot be replayed.
+        reasons: String,
     },
     /// A playlist that should be replayed is not valid.
     #[error("{}: {reason}", path.display())]
@@ -167,11 +182,7 @@ impl OriginServer {
         let local_addr = listener.local_addr().map_err(|source| OriginError::Listen { listen: config.listen, source })?;
 
         let (closing, closed) = watch::channel(false);
-        let replay = replay.map(|replay| LiveReplay {
-            clock: LiveClock { epoch: SystemTime::now() - replay.window, window: replay.window },
-            started: Instant::now(),
-            replay,
-        });
+        let replay = replay.map(LiveReplay::begin);
         let origin = Arc::new(Origin::new(&config.dir, catalogue, replay, config.rate.map(Pacer::new), config.latency, closed.clone()));
         let serving = axum::serve(listener, respond::router(origin.clone())).with_graceful_shutdown(respond::until_closed(closed));
         let accepting = tokio::spawn(async move {
@@ -199,6 +210,11 @@ impl OriginServer {
     /// Paths of the manifests below the folder: multivariant playlists and DASH manifests first, then media playlists.
     pub fn manifests(&self) -> &[String] {
         self.origin.manifests()
+    }
+
+    /// DASH manifests that cannot be replayed and are served as they are.
+    pub fn not_replayed(&self) -> &[NotReplayed] {
+        self.origin.not_replayed()
     }
 
     /// What was sent so far.

@@ -6,6 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use p2p_media_dash::Mpd;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
@@ -17,15 +18,20 @@ const MAX_DEPTH: usize = 16;
 /// Size of a playlist that is read.
 const MAX_PLAYLIST_BYTES: u64 = 16 * 1024 * 1024;
 
+/// Where manifests are said to be while they are read: a server that does not exist.
+pub(super) const FOLDER_URL: &str = "http://folder.invalid/";
+
 /// The manifests of a folder, by path below it.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
     /// Every HLS playlist and DASH manifest: those that a player opens first, then media playlists.
     pub(super) manifests: Vec<String>,
-    /// Files named by EXT-X-MAP and by no media playlist as a segment.
+    /// Files named by EXT-X-MAP or as Initialization, and by no media playlist as a segment.
     pub(super) init_segments: HashSet<String>,
     /// The text of every media playlist.
     pub(super) media_playlists: BTreeMap<String, String>,
+    /// What every DASH manifest says, or why that cannot be known.
+    pub(super) mpds: BTreeMap<String, Result<Mpd, String>>,
     /// Media playlists named by one multivariant playlist.
     pub(super) presentations: Vec<BTreeSet<String>>,
 }
@@ -69,6 +75,12 @@ impl Catalogue {
                 }
             };
             if path.ends_with(".mpd") {
+                let url = url_of(&path).map(String::from).unwrap_or_default();
+                let mpd = p2p_media_dash::parse(text.as_bytes(), &url);
+                let inits = mpd.iter().flat_map(|mpd| &mpd.periods).flat_map(|period| &period.representations);
+                let inits = inits.filter_map(|representation| representation.init.as_ref()).filter(|init| init.byte_range.is_none());
+                catalogue.init_segments.extend(inits.filter_map(|init| file_at(&init.url)));
+                catalogue.mpds.insert(path.clone(), mpd.map_err(|error| error.to_string()));
                 catalogue.manifests.push(path);
             } else if text.contains("\n#EXT-X-STREAM-INF") {
                 let renditions =
@@ -139,10 +151,20 @@ fn plain_uris(text: &str) -> impl Iterator<Item = &str> {
 
 /// The path below the folder of a URI found in the playlist at `path`; `None` when it belongs to another origin.
 pub(super) fn resolve(path: &str, uri: &str) -> Option<String> {
-    let mut base = Url::parse("http://folder.invalid/").ok()?;
-    base.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
-    let url = base.join(uri).ok()?;
-    (url.origin() == base.origin()).then(|| path_in_folder(url.path()))?
+    file_at(url_of(path)?.join(uri).ok()?.as_str())
+}
+
+/// The URL that a path below the folder has while manifests are read.
+pub(super) fn url_of(path: &str) -> Option<Url> {
+    let mut url = Url::parse(FOLDER_URL).ok()?;
+    url.path_segments_mut().ok()?.pop_if_empty().extend(path.split('/'));
+    Some(url)
+}
+
+/// The path below the folder of such a URL; `None` for one of another origin.
+pub(super) fn file_at(url: &str) -> Option<String> {
+    let url = Url::parse(url).ok()?;
+    url.as_str().starts_with(FOLDER_URL).then(|| path_in_folder(url.path()))?
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     parts::Part,
+    passes::{Passes, Position},
     playlist::{VodPlaylist, VodSegment},
 };
 
@@ -23,8 +24,7 @@ pub(super) struct LiveClock {
 #[derive(Clone, Debug)]
 pub(super) struct LivePlaylist {
     pub(super) vod: VodPlaylist,
-    /// Length of one pass in microseconds; the same for all renditions of a presentation, so that they stay together.
-    pub(super) loop_us: u64,
+    pub(super) passes: Passes,
     /// For each segment, how many discontinuities one pass has had, its own included.
     discontinuities: Vec<u64>,
     pub(super) low_latency: Option<PlaylistParts>,
@@ -43,68 +43,20 @@ pub(super) struct PlaylistParts {
     pub(super) renditions: Vec<(String, String)>,
 }
 
-/// A segment of one pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Position {
-    pub(super) pass: u64,
-    pub(super) index: usize,
-}
-
 impl LivePlaylist {
     /// `loop_us` is raised to the length of the playlist.
     pub(super) fn new(vod: VodPlaylist, loop_us: u64) -> Self {
-        let loop_us = loop_us.max(vod.length_us());
+        let passes = Passes::new(vod.segments.iter().map(|segment| segment.end_us).collect(), loop_us);
         let count = |total: &mut u64, segment: &VodSegment| {
             *total += u64::from(segment.discontinuity);
             Some(*total)
         };
         let discontinuities = vod.segments.iter().scan(0, count).collect();
-        Self { vod, loop_us, discontinuities, low_latency: None }
-    }
-
-    /// How many passes a window touches at most.
-    pub(super) fn passes_in(&self, window: Duration) -> u64 {
-        micros(window) / self.loop_us + 2
+        Self { vod, passes, discontinuities, low_latency: None }
     }
 
     pub(super) fn target_duration(&self) -> Duration {
         Duration::from_secs(self.vod.target_duration_seconds)
-    }
-
-    pub(super) fn media_sequence(&self, at: Position) -> u64 {
-        at.pass.saturating_mul(self.vod.segments.len() as u64).saturating_add(at.index as u64)
-    }
-
-    fn position(&self, media_sequence: u64) -> Position {
-        let per_loop = self.vod.segments.len() as u64;
-        Position { pass: media_sequence / per_loop, index: (media_sequence % per_loop) as usize }
-    }
-
-    pub(super) fn next(&self, at: Position) -> Position {
-        if at.index + 1 == self.vod.segments.len() {
-            Position { pass: at.pass + 1, index: 0 }
-        } else {
-            Position { index: at.index + 1, ..at }
-        }
-    }
-
-    /// The segment that ends after that time, the first one.
-    pub(super) fn first_ending_after(&self, us: u64) -> Position {
-        let pass = us / self.loop_us;
-        let index = self.vod.segments.partition_point(|segment| segment.end_us <= us % self.loop_us);
-        if index == self.vod.segments.len() { Position { pass: pass + 1, index: 0 } } else { Position { pass, index } }
-    }
-
-    pub(super) fn start_us(&self, at: Position) -> u64 {
-        self.pass_start_us(at) + at.index.checked_sub(1).map_or(0, |before| self.vod.segments[before].end_us)
-    }
-
-    pub(super) fn end_us(&self, at: Position) -> u64 {
-        self.pass_start_us(at).saturating_add(self.vod.segments[at.index].end_us)
-    }
-
-    fn pass_start_us(&self, at: Position) -> u64 {
-        at.pass.saturating_mul(self.loop_us)
     }
 
     pub(super) fn parts(&self, at: Position) -> &[Part] {
@@ -113,35 +65,36 @@ impl LivePlaylist {
 
     /// How many parts of a segment there are by then.
     pub(super) fn ended_parts(&self, at: Position, now_us: u64) -> usize {
-        let start_us = self.start_us(at);
+        let start_us = self.passes.start_us(at);
         self.parts(at).partition_point(|part| start_us + part.end_us <= now_us)
     }
 
     /// The last segment listed, and its last part where it has parts.
     pub(super) fn edge(&self, now_us: u64) -> Option<(u64, Option<usize>)> {
-        let open = self.first_ending_after(now_us);
-        let sequence = self.media_sequence(open);
+        let open = self.passes.first_ending_after(now_us);
+        let sequence = self.passes.sequence(open);
         let last_part = |count: usize| count.checked_sub(1);
         match last_part(self.ended_parts(open, now_us)) {
             Some(part) => Some((sequence, Some(part))),
-            None => sequence.checked_sub(1).map(|before| (before, last_part(self.parts(self.position(before)).len()))),
+            None => sequence.checked_sub(1).map(|before| (before, last_part(self.parts(self.passes.position(before)).len()))),
         }
     }
 
     /// When the playlist lists that segment, or that part of it or the one after it (RFC 8216bis, section 6.2.5.2). `None` when that is
     /// too far ahead to be waited for.
     pub(super) fn listed_at_us(&self, media_sequence: u64, part: Option<u64>, now_us: u64) -> Option<u64> {
-        if media_sequence > self.media_sequence(self.first_ending_after(now_us)).saturating_add(1) {
+        if media_sequence > self.passes.sequence(self.passes.first_ending_after(now_us)).saturating_add(1) {
             return None;
         }
-        let at = self.position(media_sequence);
-        let first_listed_us = |at: Position| self.parts(at).first().map_or(self.end_us(at), |part| self.start_us(at) + part.end_us);
-        let Some(part) = part else { return Some(self.end_us(at)) };
+        let at = self.passes.position(media_sequence);
+        let first_listed_us =
+            |at: Position| self.parts(at).first().map_or(self.passes.end_us(at), |part| self.passes.start_us(at) + part.end_us);
+        let Some(part) = part else { return Some(self.passes.end_us(at)) };
         let parts = self.parts(at);
         match usize::try_from(part).ok().and_then(|part| parts.get(part)) {
-            Some(part) => Some(self.start_us(at) + part.end_us),
-            None if parts.is_empty() => Some(self.end_us(at)),
-            None => Some(first_listed_us(self.next(at))),
+            Some(part) => Some(self.passes.start_us(at) + part.end_us),
+            None if parts.is_empty() => Some(self.passes.end_us(at)),
+            None => Some(first_listed_us(self.passes.next(at))),
         }
     }
 

@@ -1,6 +1,10 @@
 //! Answers requests for what a live replay makes: playlists, segments of later passes, parts; what is about to come is waited for.
 
-use std::{convert::Infallible, ops::Range, time::Duration};
+use std::{
+    convert::Infallible,
+    ops::Range,
+    time::{Duration, SystemTime},
+};
 
 use axum::{
     body::{Body, Bytes},
@@ -17,15 +21,20 @@ use super::{
     fmp4_time::delay as delay_fragments,
     live::{LiveClock, LivePlaylist, micros},
     live_text::TextOptions,
-    parts::PartedSegment,
-    production::{Delay, LiveSegment, Wanted, parameter},
+    parts::{Part, PartedSegment},
+    production::{Delay, LiveSegment, Wanted, is_of_playlist, parameter},
     replay::{MAX_CHANGED_FILE_BYTES, Replay},
-    respond::{CHUNK_BYTES, FILE_CACHING, HLS_TYPE, MANIFEST_CACHING, Origin, media_type, not_found, requested_range, until_closed},
+    respond::{
+        CHUNK_BYTES, DASH_TYPE, FILE_CACHING, HLS_TYPE, MANIFEST_CACHING, Origin, media_type, not_found, requested_range, until_closed,
+    },
     stats::FileKind,
 };
 
 /// How long a playlist request is held, in target durations (draft-pantos-hls-rfc8216bis, section 6.2.5.2).
 const MAX_HOLD_TARGET_DURATIONS: u32 = 3;
+
+/// Clients know the time in milliseconds only.
+const CLOCK_TOLERANCE: Duration = Duration::from_millis(1);
 
 /// A replay that has begun.
 #[derive(Debug)]
@@ -37,8 +46,21 @@ pub(super) struct LiveReplay {
 }
 
 impl LiveReplay {
+    /// Begins one window ago, at a whole millisecond: manifests tell no finer.
+    pub(super) fn begin(replay: Replay) -> Self {
+        let (now, started) = (SystemTime::now(), Instant::now());
+        let fraction =
+            Duration::from_nanos(now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.subsec_nanos() % 1_000_000).into());
+        let clock = LiveClock { epoch: now - fraction - replay.window, window: replay.window };
+        Self { clock, started: started - fraction, replay }
+    }
+
     fn elapsed(&self) -> Duration {
         self.clock.window + self.started.elapsed()
+    }
+
+    fn part(&self) -> Duration {
+        self.replay.low_latency.unwrap_or_default().part
     }
 
     /// The moment at which the replay has run for so long.
@@ -52,6 +74,8 @@ impl LiveReplay {
 pub(super) struct Asked<'a> {
     /// Below the folder.
     pub(super) path: &'a str,
+    /// The same as it was written.
+    pub(super) raw_path: &'a str,
     pub(super) kind: FileKind,
     pub(super) query: &'a str,
     pub(super) headers: &'a HeaderMap,
@@ -60,19 +84,47 @@ pub(super) struct Asked<'a> {
 /// Answers when the file is part of the replay and differs from what is in the folder.
 pub(super) async fn respond(origin: &Origin, live: &LiveReplay, asked: Asked<'_>) -> Option<Response> {
     let Asked { path, query, headers, .. } = asked;
-    if let Some(playlist) = live.replay.playlists.get(path) {
+    let Replay { playlists, mpds, production, .. } = &live.replay;
+    if let Some(playlist) = playlists.get(path) {
         return Some(respond_playlist(origin, live, path, playlist, query).await);
     }
-    if let Some(segment) = live.replay.production.live_segment(path, query) {
-        return Some(respond_parted(origin, live, asked, segment).await);
+    if let Some(mpd) = mpds.get(path) {
+        return Some(respond_text(origin, path, mpd.text(path, &live.clock, live.elapsed()), DASH_TYPE));
     }
-    if !live.replay.production.exists(path, query, requested_range(headers), live.elapsed()) {
+    if let Some(segment) = segment_of_mpd(live, asked).or_else(|| production.live_segment(path, query)) {
+        return Some(if segment.parts.is_empty() {
+            respond_whole(origin, live, asked, segment).await
+        } else {
+            respond_parted(origin, live, asked, segment).await
+        });
+    }
+    if !production.exists(path, query, requested_range(headers), live.elapsed()) {
         return Some(not_found("this segment is still to come\n"));
     }
-    let delay = live.replay.production.delay(path, query)?;
+    let delay = production.delay(path, query)?;
     let mut bytes = read(origin, path).await?;
     delay_fragments(&mut bytes, &delay.init.timescales, delay.microseconds);
     Some(respond_bytes(origin, asked, bytes.into()))
+}
+
+/// The segment that a DASH manifest gives that name, unless a playlist does as well and adds to it.
+fn segment_of_mpd(live: &LiveReplay, asked: Asked<'_>) -> Option<LiveSegment> {
+    if is_of_playlist(asked.query) {
+        return None;
+    }
+    let question_mark = if asked.query.is_empty() { "" } else { "?" };
+    let path_and_query = [asked.raw_path, question_mark, asked.query].concat();
+    live.replay.mpds.values().find_map(|mpd| mpd.segment(&path_and_query))
+}
+
+/// A segment that is offered when it has ended.
+async fn respond_whole(origin: &Origin, live: &LiveReplay, asked: Asked<'_>, segment: LiveSegment) -> Response {
+    if segment.end_us() > micros(live.elapsed() + CLOCK_TOLERANCE) {
+        return not_found("this segment is still to come\n");
+    }
+    let Some(mut bytes) = read(origin, &segment.file).await else { return not_found("this segment cannot be read\n") };
+    delay_fragments(&mut bytes, &segment.delay.init.timescales, segment.delay.microseconds);
+    respond_bytes(origin, asked, bytes.into())
 }
 
 /// Waits until the replay has run for so long. False when the server closes before.
@@ -134,8 +186,11 @@ async fn respond_playlist(origin: &Origin, live: &LiveReplay, path: &str, playli
     }
     let elapsed = live.elapsed();
     options.rendition_reports = live.replay.rendition_reports(playlist, micros(elapsed));
-    let text = playlist.text(&live.clock, elapsed, &options);
-    let headers = [(CONTENT_TYPE, HLS_TYPE), (CACHE_CONTROL, MANIFEST_CACHING), (CONTENT_LENGTH, HeaderValue::from(text.len()))];
+    respond_text(origin, path, playlist.text(&live.clock, elapsed, &options), HLS_TYPE)
+}
+
+fn respond_text(origin: &Origin, path: &str, text: String, media_type: HeaderValue) -> Response {
+    let headers = [(CONTENT_TYPE, media_type), (CACHE_CONTROL, MANIFEST_CACHING), (CONTENT_LENGTH, HeaderValue::from(text.len()))];
     (headers, origin.send(Body::from(text), origin.counters.request(path, FileKind::Manifest))).into_response()
 }
 
@@ -145,24 +200,24 @@ async fn respond_parted(origin: &Origin, live: &LiveReplay, asked: Asked<'_>, se
     let Some(wanted) = Wanted::of(asked.query, requested_range(asked.headers)) else {
         return not_found("no such part\n");
     };
-    let Some(available_at_us) = segment.available_at_us(&wanted) else {
+    let Some((begins_us, available_us)) = segment.available_us(&wanted) else {
         return match wanted {
             Wanted::Bytes(_) => range_not_satisfiable(segment.size()),
             _ => not_found("no such part\n"),
         };
     };
     let now_us = micros(live.elapsed());
-    if available_at_us > now_us {
-        // What a playlist hints at is less than a part ahead; a client whose clock is a little fast may ask for the part after it.
-        let hinted_us = micros(live.replay.low_latency.unwrap_or_default().part) * 2;
-        if wanted == Wanted::Whole || available_at_us - now_us > hinted_us {
+    if available_us > now_us {
+        // What is hinted at is being recorded; a client whose clock is a little fast may ask for the part after it.
+        let is_hinted = begins_us <= now_us + micros(live.part());
+        if !is_hinted || wanted == Wanted::Whole && !segment.is_streamed {
             return not_found("this segment is still to come\n");
         }
-        if !wait(origin, live, available_at_us).await {
+        if !wait(origin, live, available_us).await {
             return StatusCode::SERVICE_UNAVAILABLE.into_response();
         }
     }
-    let Some(parted) = read_parted(origin, live, path, &segment).await else {
+    let Some(parted) = read_parted(origin, live, &segment).await else {
         return not_found("this segment cannot be read\n");
     };
     let bytes = Bytes::from(parted.bytes);
@@ -171,6 +226,10 @@ async fn respond_parted(origin: &Origin, live: &LiveReplay, asked: Asked<'_>, se
             Some(part) => respond_bytes(origin, asked, bytes.slice(part.bytes.clone())),
             None => not_found("no such part\n"),
         },
+        Wanted::Whole if segment.end_us() > micros(live.elapsed()) => {
+            let body = origin.send(Body::from_stream(as_produced(live, &segment, bytes, 0)), origin.counters.request(path, kind));
+            (segment_headers(path), body).into_response()
+        }
         Wanted::Bytes(range) if *range.end() == u64::MAX && segment.end_us() > micros(live.elapsed()) => {
             let (first, size) = (*range.start(), bytes.len());
             let Some(first_byte) = usize::try_from(first).ok().filter(|first| *first < size) else {
@@ -222,11 +281,14 @@ async fn read(origin: &Origin, path: &str) -> Option<Vec<u8>> {
     tokio::fs::read(&file).await.ok()
 }
 
-async fn read_parted(origin: &Origin, live: &LiveReplay, path: &str, segment: &LiveSegment) -> Option<PartedSegment> {
-    let bytes = read(origin, path).await?;
+async fn read_parted(origin: &Origin, live: &LiveReplay, segment: &LiveSegment) -> Option<PartedSegment> {
+    let bytes = read(origin, &segment.file).await?;
     let Delay { init, microseconds } = &segment.delay;
-    let part_us = micros(live.replay.low_latency.unwrap_or_default().part);
-    let mut parted = PartedSegment::of(bytes, init, segment.duration_us, part_us)?;
+    let whole = Part { bytes: 0..bytes.len(), end_us: segment.duration_us, is_independent: true };
+    let mut parted = match PartedSegment::of(bytes, init, segment.duration_us, micros(live.part())) {
+        Ok(parted) => parted,
+        Err(bytes) => PartedSegment { bytes, parts: vec![whole] },
+    };
     if *microseconds > 0 {
         delay_fragments(&mut parted.bytes, &init.timescales, *microseconds);
     }

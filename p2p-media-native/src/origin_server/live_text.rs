@@ -7,8 +7,9 @@ use std::{
 };
 
 use super::{
-    live::{LiveClock, LivePlaylist, PlaylistParts, Position, micros},
+    live::{LiveClock, LivePlaylist, PlaylistParts, micros},
     parts::Part,
+    passes::Position,
     production::uri_in_pass,
 };
 
@@ -36,14 +37,14 @@ impl LivePlaylist {
     pub(super) fn text(&self, clock: &LiveClock, elapsed: Duration, options: &TextOptions) -> String {
         let now_us = micros(elapsed);
         let mut text = Text { playlist: self, clock, now_us, text: String::from("#EXTM3U\n"), context: &[], is_first: true };
-        let mut at = self.first_ending_after(now_us.saturating_sub(micros(clock.window)));
+        let mut at = self.passes.first_ending_after(now_us.saturating_sub(micros(clock.window)));
         text.head(at);
         if options.is_delta {
             at = text.skip(at);
         }
-        while self.end_us(at) <= now_us {
+        while self.passes.end_us(at) <= now_us {
             text.segment(at);
-            at = self.next(at);
+            at = self.passes.next(at);
         }
         if let Some(low_latency) = &self.low_latency {
             text.open_segment(at, low_latency);
@@ -61,9 +62,9 @@ impl LivePlaylist {
 
     /// When the last segment or part ends that there is by then.
     fn end_of_listed_us(&self, now_us: u64) -> u64 {
-        let open = self.first_ending_after(now_us);
+        let open = self.passes.first_ending_after(now_us);
         let ended = self.ended_parts(open, now_us).checked_sub(1).and_then(|last| self.parts(open).get(last));
-        self.start_us(open).min(now_us) + ended.map_or(0, |part| part.end_us)
+        self.passes.start_us(open).min(now_us) + ended.map_or(0, |part| part.end_us)
     }
 }
 
@@ -97,7 +98,7 @@ impl Text<'_> {
             ));
             self.line(format_args!("#EXT-X-PART-INF:PART-TARGET={}", Seconds(low_latency.target_us)));
         }
-        self.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", playlist.media_sequence(first)));
+        self.line(format_args!("#EXT-X-MEDIA-SEQUENCE:{}", playlist.passes.sequence(first)));
         self.line(format_args!("#EXT-X-DISCONTINUITY-SEQUENCE:{}", playlist.discontinuities_before(first)));
         for tag in &vod.header {
             self.line(format_args!("{tag}"));
@@ -109,11 +110,11 @@ impl Text<'_> {
         let playlist = self.playlist;
         let boundary_us = self.before_end_us(SKIP_BOUNDARY);
         let mut at = first;
-        while playlist.end_us(at) <= boundary_us {
+        while playlist.passes.end_us(at) <= boundary_us {
             (self.context, self.is_first) = (&playlist.vod.segments[at.index].context, false);
-            at = playlist.next(at);
+            at = playlist.passes.next(at);
         }
-        let skipped = playlist.media_sequence(at) - playlist.media_sequence(first);
+        let skipped = playlist.passes.sequence(at) - playlist.passes.sequence(first);
         if skipped > 0 {
             self.line(format_args!("#EXT-X-SKIP:SKIPPED-SEGMENTS={skipped}"));
         }
@@ -127,7 +128,7 @@ impl Text<'_> {
     fn segment(&mut self, at: Position) {
         let playlist = self.playlist;
         self.begin(at);
-        if let Some(low_latency) = playlist.low_latency.as_ref().filter(|_| playlist.end_us(at) > self.before_end_us(LISTED_PARTS)) {
+        if let Some(low_latency) = playlist.low_latency.as_ref().filter(|_| playlist.passes.end_us(at) > self.before_end_us(LISTED_PARTS)) {
             self.parts(at, low_latency, playlist.parts(at).len());
         }
         let segment = &playlist.vod.segments[at.index];
@@ -157,7 +158,7 @@ impl Text<'_> {
             self.line(format_args!("{tag}"));
         }
         if self.is_first || discontinuity || playlist.low_latency.is_some() {
-            let date = humantime::format_rfc3339_millis(self.clock.epoch + Duration::from_micros(playlist.start_us(at)));
+            let date = humantime::format_rfc3339_millis(self.clock.epoch + Duration::from_micros(playlist.passes.start_us(at)));
             self.line(format_args!("#EXT-X-PROGRAM-DATE-TIME:{date}"));
         }
         (self.context, self.is_first) = (&segment.context, false);

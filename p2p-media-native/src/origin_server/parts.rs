@@ -26,11 +26,14 @@ pub(super) struct Part {
 }
 
 impl PartedSegment {
-    /// Divides a segment of that length. `None` when it can only be offered whole: no fragmented MP4 or MPEG-TS, damaged, or encrypted.
-    pub(super) fn of(segment: Vec<u8>, init: &InitTracks, segment_us: u64, part_us: u64) -> Option<Self> {
+    /// Divides a segment of that length. Gives it back when it can only be offered whole: no fragmented MP4 or MPEG-TS, damaged, or encrypted.
+    pub(super) fn of(segment: Vec<u8>, init: &InitTracks, segment_us: u64, part_us: u64) -> Result<Self, Vec<u8>> {
         match segment.first() {
-            Some(&TS_SYNC_BYTE) => split_ts(segment, segment_us, part_us),
-            _ => fmp4_parts::split(&segment, init, part_us)?.lasting(segment_us),
+            Some(&TS_SYNC_BYTE) => match split_ts(&segment, segment_us, part_us) {
+                Some(parts) => Ok(Self { bytes: segment, parts }),
+                None => Err(segment),
+            },
+            _ => fmp4_parts::split(&segment, init, part_us).and_then(|parted| parted.lasting(segment_us)).ok_or(segment),
         }
     }
 
@@ -50,7 +53,7 @@ impl PartedSegment {
 }
 
 /// Cuts between packets, as if every packet lasted equally long.
-fn split_ts(segment: Vec<u8>, segment_us: u64, part_us: u64) -> Option<PartedSegment> {
+fn split_ts(segment: &[u8], segment_us: u64, part_us: u64) -> Option<Vec<Part>> {
     let (packets, rest) = segment.as_chunks::<TS_PACKET_BYTES>();
     let count = segment_us.div_ceil(part_us.max(1));
     if !rest.is_empty() || packets.iter().any(|packet| packet[0] != TS_SYNC_BYTE) || !(1..=MAX_TS_PARTS).contains(&count) {
@@ -67,7 +70,7 @@ fn split_ts(segment: Vec<u8>, segment_us: u64, part_us: u64) -> Option<PartedSeg
         }
     }
     parts.last_mut()?.end_us = segment_us;
-    Some(PartedSegment { bytes: segment, parts })
+    Some(parts)
 }
 
 #[cfg(test)]
@@ -91,11 +94,11 @@ mod tests {
 
     #[test]
     fn damaged_transport_streams_stay_whole() {
-        let whole = |bytes| PartedSegment::of(bytes, &InitTracks::default(), 1_000_000, 400_000).is_none();
+        let whole = |bytes| PartedSegment::of(bytes, &InitTracks::default(), 1_000_000, 400_000).is_err();
         assert!(whole([packets(2), vec![0]].concat()));
         assert!(whole([packets(1), vec![0; 188], packets(1)].concat()));
         assert!(whole(Vec::new()));
-        assert!(PartedSegment::of(packets(9), &InitTracks::default(), u64::MAX, 1).is_none());
-        assert!(PartedSegment::of(packets(9), &InitTracks::default(), 0, 0).is_none());
+        assert!(PartedSegment::of(packets(9), &InitTracks::default(), u64::MAX, 1).is_err());
+        assert!(PartedSegment::of(packets(9), &InitTracks::default(), 0, 0).is_err());
     }
 }

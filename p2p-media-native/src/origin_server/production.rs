@@ -42,14 +42,19 @@ pub(super) struct Delay {
     pub(super) init: Arc<InitTracks>,
 }
 
-/// A segment that is offered in parts, in one pass.
+/// A segment in one pass.
 #[derive(Clone, Debug)]
 pub(super) struct LiveSegment {
+    /// Where its media are, below the folder.
+    pub(super) file: String,
     pub(super) delay: Delay,
     /// When it begins, since the replay did.
     pub(super) start_us: u64,
     pub(super) duration_us: u64,
+    /// None when it is offered whole only.
     pub(super) parts: Arc<[Part]>,
+    /// A request for the whole is answered while it is being recorded.
+    pub(super) is_streamed: bool,
 }
 
 /// What is asked of a segment.
@@ -72,7 +77,7 @@ impl Production {
             let map = segment.context.iter().find(|line| line.starts_with("#EXT-X-MAP")).map_or("", |line| line);
             let init = inits.entry(map).or_insert_with(|| Arc::new(init_of(map))).clone();
             let range = segment.byte_range.map(|(offset, length)| offset..=(offset + length).saturating_sub(1));
-            let new = ProducedFile { loop_us: playlist.loop_us, init, segments: Vec::new(), parts: None };
+            let new = ProducedFile { loop_us: playlist.passes.loop_us, init, segments: Vec::new(), parts: None };
             let produced = ProducedSegment { range, start_us: segment_start_us, end_us };
             self.files.entry(path).or_insert(new).segments.push(produced);
         }
@@ -85,7 +90,7 @@ impl Production {
             return parts.clone();
         }
         let parts = file.sole_segment().and_then(|segment| {
-            let parted = PartedSegment::of(read()?, &file.init, segment.end_us - segment.start_us, part_us)?;
+            let parted = PartedSegment::of(read()?, &file.init, segment.end_us - segment.start_us, part_us).ok()?;
             Some(parted.parts.into())
         });
         file.parts.insert(parts.unwrap_or_else(|| [].into())).clone()
@@ -109,6 +114,10 @@ impl Production {
         (microseconds > 0).then(|| Delay { microseconds, init: file.init.clone() })
     }
 
+    pub(super) fn files(&self) -> impl Iterator<Item = &str> {
+        self.files.keys().map(String::as_str)
+    }
+
     /// The segment of that file in the pass that the query names, when it is offered in parts.
     pub(super) fn live_segment(&self, path: &str, query: &str) -> Option<LiveSegment> {
         let file = self.files.get(path)?;
@@ -116,10 +125,12 @@ impl Production {
         let segment = file.sole_segment()?;
         let microseconds = pass_of_query(query).saturating_mul(file.loop_us);
         Some(LiveSegment {
+            file: path.to_owned(),
             delay: Delay { microseconds, init: file.init.clone() },
             start_us: microseconds.saturating_add(segment.start_us),
             duration_us: segment.end_us - segment.start_us,
             parts,
+            is_streamed: false,
         })
     }
 }
@@ -133,19 +144,22 @@ impl ProducedFile {
 }
 
 impl LiveSegment {
-    /// When that is there, since the replay began. `None` for what cannot be: no such part, or a range beyond the end.
-    pub(super) fn available_at_us(&self, wanted: &Wanted) -> Option<u64> {
-        let part = match wanted {
-            Wanted::Whole => self.parts.last()?,
-            Wanted::Part(index) => self.parts.get(*index)?,
+    /// When the recording of what is awaited begins and when it can be sent, since the replay began. `None` for what cannot be: no such
+    /// part, or a range beyond the end. Of what is open-ended the first part is awaited: the rest follows as it comes.
+    pub(super) fn available_us(&self, wanted: &Wanted) -> Option<(u64, u64)> {
+        let last = self.parts.len().checked_sub(1)?;
+        let index = match wanted {
+            Wanted::Whole if self.is_streamed => 0,
+            Wanted::Whole => last,
+            Wanted::Part(index) => *index,
             Wanted::Bytes(range) => {
-                let last = self.part_at(*range.start())?;
-                // What is open-ended is there when it can begin: the rest follows as it comes.
-                let end = *range.end();
-                if end == u64::MAX { last } else { self.part_at(end).or(self.parts.last())? }
+                let first = self.part_at(*range.start())?;
+                if *range.end() == u64::MAX { first } else { self.part_at(*range.end()).unwrap_or(last) }
             }
         };
-        Some(self.start_us.saturating_add(part.end_us))
+        let begins_us = index.checked_sub(1).and_then(|before| self.parts.get(before)).map_or(0, |part| part.end_us);
+        let ends_us = self.parts.get(index)?.end_us;
+        Some((self.start_us.saturating_add(begins_us), self.start_us.saturating_add(ends_us)))
     }
 
     pub(super) fn end_us(&self) -> u64 {
@@ -157,8 +171,8 @@ impl LiveSegment {
         self.parts.last().map_or(0, |part| part.bytes.end as u64)
     }
 
-    fn part_at(&self, byte: u64) -> Option<&Part> {
-        self.parts.iter().find(|part| part.bytes.end as u64 > byte)
+    fn part_at(&self, byte: u64) -> Option<usize> {
+        self.parts.iter().position(|part| part.bytes.end as u64 > byte)
     }
 }
 
@@ -194,6 +208,11 @@ fn add_parameter(uri: &mut String, name: &str, value: u64) {
 
 fn pass_of_query(query: &str) -> u64 {
     parameter(query, LOOP_PARAMETER).and_then(|value| value.parse().ok()).unwrap_or(0)
+}
+
+/// Whether a query names a pass or a part.
+pub(super) fn is_of_playlist(query: &str) -> bool {
+    [LOOP_PARAMETER, PART_PARAMETER].iter().any(|name| parameter(query, name).is_some())
 }
 
 /// The last value of a parameter.
@@ -263,14 +282,17 @@ mod tests {
 
         let segment = production.live_segment("b.ts", "part=1&loop=3").unwrap();
         assert_eq!((segment.start_us, segment.duration_us, segment.delay.microseconds), (7_000_000, 1_000_000, 6_000_000));
-        let at = |wanted| segment.available_at_us(&wanted);
-        assert_eq!(at(Wanted::Part(0)), Some(7_500_000));
+        let at = |wanted| segment.available_us(&wanted);
+        let (first, second) = (Some((7_000_000, 7_500_000)), Some((7_500_000, 8_000_000)));
+        assert_eq!(at(Wanted::Part(0)), first);
         assert_eq!(at(Wanted::Part(2)), None);
-        assert_eq!(at(Wanted::Whole), Some(8_000_000));
-        assert_eq!(at(Wanted::Bytes(0..=375)), Some(7_500_000));
-        assert_eq!(at(Wanted::Bytes(0..=376)), Some(8_000_000));
-        assert_eq!(at(Wanted::Bytes(0..=u64::MAX)), Some(7_500_000));
+        assert_eq!(at(Wanted::Whole), second);
+        assert_eq!(at(Wanted::Bytes(0..=375)), first);
+        assert_eq!(at(Wanted::Bytes(0..=376)), second);
+        assert_eq!(at(Wanted::Bytes(0..=u64::MAX)), first);
         assert_eq!(at(Wanted::Bytes(752..=800)), None);
+        let streamed = LiveSegment { is_streamed: true, ..segment.clone() };
+        assert_eq!(streamed.available_us(&Wanted::Whole), first);
         assert_eq!(Wanted::of("part=1", None), Some(Wanted::Part(1)));
         assert_eq!(Wanted::of("part=x", None), None);
         assert_eq!(Wanted::of("loop=1", Some(1..=2)), Some(Wanted::Bytes(1..=2)));

@@ -8,8 +8,9 @@ use std::{
 };
 
 use super::{
-    LiveConfig, LowLatency, OriginError,
+    LiveConfig, LowLatency, NotReplayed, OriginError,
     catalogue::{Catalogue, read_at_most, resolve},
+    dash_replay::{LiveMpd, LiveRepresentation, Unreplayable},
     fmp4_samples::InitTracks,
     live::{LivePlaylist, PlaylistParts, micros},
     playlist::{MalformedPlaylist, VodPlaylist, attribute},
@@ -25,10 +26,13 @@ const MIN_WINDOW_TARGET_DURATIONS: u32 = 3;
 /// Size of a segment that is changed on its way (delayed, or offered in parts): it is held in memory for that.
 pub(super) const MAX_CHANGED_FILE_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The media playlists of a folder as live ones.
+/// The manifests of a folder as live ones.
 #[derive(Debug)]
 pub(super) struct Replay {
     pub(super) playlists: BTreeMap<String, LivePlaylist>,
+    pub(super) mpds: BTreeMap<String, LiveMpd>,
+    /// DASH manifests that are served as they are, and why.
+    pub(super) not_replayed: Vec<NotReplayed>,
     pub(super) production: Production,
     /// Long enough for every playlist.
     pub(super) window: Duration,
@@ -36,15 +40,12 @@ pub(super) struct Replay {
 }
 
 impl Replay {
-    /// Turns every media playlist into a live one. All renditions of a presentation loop together: when the longest ends. Blocks.
+    /// Turns every manifest into a live one. All renditions of a presentation loop together: when the longest ends. Blocks.
     pub(super) fn of(catalogue: &Catalogue, dir: &Path, config: &LiveConfig) -> Result<Self, OriginError> {
         let mut parsed = BTreeMap::new();
         for (path, text) in &catalogue.media_playlists {
             let malformed = |error: MalformedPlaylist| OriginError::MalformedPlaylist { path: dir.join(path), reason: error.to_string() };
             parsed.insert(path.as_str(), VodPlaylist::parse(text).map_err(malformed)?);
-        }
-        if parsed.is_empty() {
-            return Err(OriginError::NothingToReplay { dir: dir.to_path_buf() });
         }
         let length_us = |path: &str| parsed.get(path).map_or(0, VodPlaylist::length_us);
         let loop_us: BTreeMap<&str, u64> = catalogue
@@ -55,13 +56,18 @@ impl Replay {
                 paths.iter().map(move |path| (path.as_str(), longest))
             })
             .collect();
-        let mut replay =
-            Self { playlists: BTreeMap::new(), production: Production::default(), window: config.window, low_latency: config.low_latency };
+        let mut replay = Self {
+            playlists: BTreeMap::new(),
+            mpds: BTreeMap::new(),
+            not_replayed: Vec::new(),
+            production: Production::default(),
+            window: config.window,
+            low_latency: config.low_latency,
+        };
         for (path, vod) in parsed {
-            let segments = vod.segments.len() as u64;
             let playlist = LivePlaylist::new(vod, loop_us.get(path).copied().unwrap_or(0));
             replay.window = replay.window.max(playlist.target_duration() * MIN_WINDOW_TARGET_DURATIONS);
-            if segments.saturating_mul(playlist.passes_in(replay.window)) > MAX_LISTED_SEGMENTS {
+            if playlist.passes.listed_in(micros(replay.window)) > MAX_LISTED_SEGMENTS {
                 let reason = format!("too short for a window of {} s", replay.window.as_secs());
                 return Err(OriginError::MalformedPlaylist { path: dir.join(path), reason });
             }
@@ -71,7 +77,44 @@ impl Replay {
         if let Some(low_latency) = &config.low_latency {
             replay.divide(catalogue, dir, low_latency);
         }
+        replay.add_mpds(catalogue, dir);
+        if replay.playlists.is_empty() && replay.mpds.is_empty() {
+            let reasons = replay.not_replayed.iter().map(|NotReplayed { path, reason }| format!("; {path}: {reason}")).collect();
+            return Err(OriginError::NothingToReplay { dir: dir.to_path_buf(), reasons });
+        }
         Ok(replay)
+    }
+
+    fn add_mpds(&mut self, catalogue: &Catalogue, dir: &Path) {
+        let part_us = self.low_latency.map(|low_latency| micros(low_latency.part).max(1));
+        for (path, mpd) in &catalogue.mpds {
+            let live = match mpd {
+                Ok(mpd) => LiveMpd::new(mpd, dir, micros(self.window), part_us),
+                Err(error) => Err(Unreplayable::Unreadable(error.clone())),
+            };
+            match live {
+                Ok(live) => {
+                    self.window = self.window.max(Duration::from_micros(live.longest_us) * MIN_WINDOW_TARGET_DURATIONS);
+                    self.mpds.insert(path.clone(), live);
+                }
+                Err(reason) => self.leave(path, &reason),
+            }
+        }
+        let files: Vec<&str> = self.mpds.values().flat_map(LiveMpd::representations).flat_map(LiveRepresentation::files).collect();
+        let taken_name = |live: &LiveMpd| {
+            let files = || self.production.files().chain(files.iter().copied());
+            live.representations().find_map(|representation| representation.taken_name(files()))
+        };
+        let taken: Vec<_> = self.mpds.iter().filter_map(|(path, live)| Some((path.clone(), taken_name(live)?))).collect();
+        for (path, reason) in taken {
+            self.mpds.remove(&path);
+            self.leave(&path, &reason);
+        }
+    }
+
+    fn leave(&mut self, path: &str, reason: &Unreplayable) {
+        tracing::warn!(%path, %reason, "this manifest is not replayed: it is served as it is");
+        self.not_replayed.push(NotReplayed { path: path.to_owned(), reason: reason.to_string() });
     }
 
     /// Offers every playlist's segments in parts, where they can be divided.
@@ -81,7 +124,7 @@ impl Replay {
         for (path, playlist) in &mut self.playlists {
             let mut parts = Vec::with_capacity(playlist.vod.segments.len());
             for segment in &playlist.vod.segments {
-                let read = |file: &str| whole_segment(&dir.join(file));
+                let read = |file: &str| read_segment(&dir.join(file));
                 let file = resolve(path, &segment.uri);
                 parts.push(file.map_or_else(|| [].into(), |file| self.production.divide(&file, part_us, || read(&file))));
             }
@@ -123,11 +166,16 @@ impl Replay {
 /// file of its segments comes first there, so that its byte range can be left aside.
 fn init_tracks(dir: &Path, path: &str, map: &str) -> InitTracks {
     let file = attribute(map, "URI").and_then(|uri| resolve(path, uri));
-    let bytes = file.and_then(|file| read_at_most(&dir.join(file), MAX_INIT_SEGMENT_BYTES).ok());
-    bytes.map_or_else(InitTracks::default, |bytes| InitTracks::read(&bytes))
+    file.map_or_else(InitTracks::default, |file| read_init(&dir.join(file)))
 }
 
-fn whole_segment(file: &Path) -> Option<Vec<u8>> {
+/// What an init segment says; nothing when it cannot be read.
+pub(super) fn read_init(file: &Path) -> InitTracks {
+    read_at_most(file, MAX_INIT_SEGMENT_BYTES).map_or_else(|_| InitTracks::default(), |bytes| InitTracks::read(&bytes))
+}
+
+/// The bytes of a segment that is not too large to be changed.
+pub(super) fn read_segment(file: &Path) -> Option<Vec<u8>> {
     let is_small = fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.len() <= MAX_CHANGED_FILE_BYTES);
     is_small.then(|| fs::read(file).ok())?
 }
@@ -169,7 +217,7 @@ mod tests {
             ("alone.m3u8", "#EXTM3U\n#EXTINF:7,\nd.ts\n"),
         ]);
         let replay = replay(dir.path(), 6).unwrap();
-        let loops: Vec<_> = replay.playlists.iter().map(|(path, playlist)| (path.as_str(), playlist.loop_us / 1_000_000)).collect();
+        let loops: Vec<_> = replay.playlists.iter().map(|(path, playlist)| (path.as_str(), playlist.passes.loop_us / 1_000_000)).collect();
         assert_eq!(loops, [("a.m3u8", 6), ("alone.m3u8", 7), ("b.m3u8", 6), ("c.m3u8", 6)]);
         assert_eq!(replay.window, Duration::from_secs(21), "three target durations of the longest");
     }

@@ -28,6 +28,7 @@ use tower_http::{
 };
 
 use super::{
+    NotReplayed,
     catalogue::{Catalogue, path_in_folder},
     live_response::{self, Asked, LiveReplay},
     pacing::Pacer,
@@ -44,6 +45,7 @@ const PREFLIGHT_MAX_AGE: Duration = Duration::from_secs(600);
 pub(super) const MANIFEST_CACHING: HeaderValue = HeaderValue::from_static("no-cache");
 pub(super) const FILE_CACHING: HeaderValue = HeaderValue::from_static("public, max-age=86400");
 const EXPOSED_HEADERS: [HeaderName; 6] = [ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, DATE, ETAG, LAST_MODIFIED];
+pub(super) const DASH_TYPE: HeaderValue = HeaderValue::from_static("application/dash+xml");
 pub(super) const HLS_TYPE: HeaderValue = HeaderValue::from_static("application/vnd.apple.mpegurl");
 const PATH_CHARACTERS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -97,6 +99,10 @@ impl Origin {
         &self.catalogue.manifests
     }
 
+    pub(super) fn not_replayed(&self) -> &[NotReplayed] {
+        self.live.as_ref().map_or(&[], |live| &live.replay.not_replayed)
+    }
+
     pub(super) fn stats(&self) -> OriginStats {
         self.counters.snapshot()
     }
@@ -106,7 +112,7 @@ impl Origin {
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         match extension {
             "m3u8" | "m3u" | "mpd" => FileKind::Manifest,
-            // DASH manifests are not read here: their init segments are known by the names that packagers give them.
+            // Manifests may be elsewhere: then init segments are known by the names that packagers give them.
             "mp4" | "m4s" | "m4v" | "m4a" | "m4i" | "cmfv" | "cmfa"
                 if self.catalogue.init_segments.contains(path) || stem.starts_with("init") || stem.ends_with("init") =>
             {
@@ -170,8 +176,8 @@ async fn resource(State(origin): State<Arc<Origin>>, request: Request) -> Respon
 async fn file_or_playlist(origin: &Origin, path: &str, request: Request) -> Response {
     let kind = origin.kind(path);
     if let Some(live) = &origin.live {
-        let (query, headers) = (request.uri().query().unwrap_or_default(), request.headers());
-        if let Some(response) = live_response::respond(origin, live, Asked { path, kind, query, headers }).await {
+        let (raw_path, query, headers) = (request.uri().path(), request.uri().query().unwrap_or_default(), request.headers());
+        if let Some(response) = live_response::respond(origin, live, Asked { path, raw_path, kind, query, headers }).await {
             return response;
         }
     }
@@ -209,7 +215,7 @@ pub(super) fn requested_range(headers: &HeaderMap) -> Option<RangeInclusive<u64>
 pub(super) fn media_type(path: &str) -> Option<HeaderValue> {
     Some(match path.rsplit_once('.')?.1 {
         "m3u8" | "m3u" => HLS_TYPE,
-        "mpd" => HeaderValue::from_static("application/dash+xml"),
+        "mpd" => DASH_TYPE,
         "ts" => HeaderValue::from_static("video/mp2t"),
         "m4s" | "m4i" => HeaderValue::from_static("video/iso.segment"),
         "mp4" | "m4v" | "cmfv" => HeaderValue::from_static("video/mp4"),

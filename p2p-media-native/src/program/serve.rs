@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 
-use crate::origin_server::{LiveConfig, LowLatency, OriginConfig, OriginError, OriginServer};
+use crate::origin_server::{LiveConfig, LowLatency, NotReplayed, OriginConfig, OriginError, OriginServer};
 
 /// Manifests printed at the start.
 const MAX_PRINTED_MANIFESTS: usize = 10;
@@ -28,7 +28,7 @@ pub struct ServeArgs {
     #[arg(long, value_name = "SECONDS", default_value_t = 30, requires = "live", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub window: u64,
 
-    /// Offer segments while they are being recorded: LL-HLS with parts
+    /// Offer segments while they are being recorded: LL-HLS with parts, LL-DASH with chunks
     #[arg(long, requires = "live")]
     pub low_latency: bool,
 
@@ -75,6 +75,9 @@ pub async fn run(args: ServeArgs, shutdown: impl Future<Output = ()>) -> Result<
     }
     if server.manifests().len() > MAX_PRINTED_MANIFESTS {
         println!("  and {} more", server.manifests().len() - MAX_PRINTED_MANIFESTS);
+    }
+    for NotReplayed { path, reason } in server.not_replayed() {
+        println!("  {path} is not live: {reason}");
     }
 
     shutdown.await;

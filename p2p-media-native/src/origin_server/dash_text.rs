@@ -1,0 +1,233 @@
+//! Writes dynamic DASH manifests (ISO/IEC 23009-1).
+
+use std::{
+    fmt::{self, Write},
+    time::Duration,
+};
+
+use p2p_media_dash::{MediaKind, Representation};
+
+use super::{
+    catalogue::FOLDER_URL,
+    dash_replay::{LiveMpd, LiveRepresentation},
+    live::{LiveClock, micros},
+};
+
+/// How far behind the live edge players should be, in segments.
+const DELAY_SEGMENTS: u64 = 3;
+/// The same in parts, with low latency: the target and its limits.
+const TARGET_LATENCY_PARTS: u64 = 6;
+const MIN_LATENCY_PARTS: u64 = 3;
+const MAX_LATENCY_PARTS: u64 = 18;
+
+impl LiveMpd {
+    /// The manifest when the replay has run for `elapsed`; `path` is its own below the folder.
+    pub(super) fn text(&self, path: &str, clock: &LiveClock, elapsed: Duration) -> String {
+        let now_us = micros(elapsed);
+        let window_us = micros(clock.window);
+        let date = |us: u64| humantime::format_rfc3339_millis(clock.epoch + Duration::from_micros(us));
+        let (delay_us, update_us, buffer_us) = match &self.low_latency {
+            None => (self.longest_us * DELAY_SEGMENTS, self.shortest_us, self.longest_us),
+            Some(low_latency) => {
+                let update_us = if low_latency.is_uniform { self.shortest_us } else { low_latency.part_us };
+                (low_latency.part_us * TARGET_LATENCY_PARTS, update_us, low_latency.part_us)
+            }
+        };
+        let mut text = Text::default();
+        text.line(format_args!("<?xml version=\"1.0\" encoding=\"utf-8\"?>"));
+        text.line(format_args!(
+            "<MPD xmlns=\"urn:mpeg:dash:schema:mpd:2011\" profiles=\"urn:mpeg:dash:profile:isoff-live:2011\" type=\"dynamic\" \
+             availabilityStartTime=\"{}\" publishTime=\"{}\" minimumUpdatePeriod=\"{}\" timeShiftBufferDepth=\"{}\" \
+             suggestedPresentationDelay=\"{}\" maxSegmentDuration=\"{}\" minBufferTime=\"{}\">",
+            date(0),
+            date(self.published_us(now_us, window_us)),
+            Seconds(update_us),
+            Seconds(window_us),
+            Seconds(delay_us),
+            Seconds(self.longest_us),
+            Seconds(buffer_us),
+        ));
+        if let Some(low_latency) = &self.low_latency {
+            let ms = |parts| low_latency.part_us * parts / 1000;
+            text.line(format_args!(
+                "<ServiceDescription id=\"0\"><Latency target=\"{}\" min=\"{}\" max=\"{}\"/></ServiceDescription>",
+                ms(TARGET_LATENCY_PARTS),
+                ms(MIN_LATENCY_PARTS),
+                ms(MAX_LATENCY_PARTS)
+            ));
+        }
+        text.line(format_args!("<Period id=\"0\" start=\"PT0S\">"));
+        let folder = format!("{FOLDER_URL}{}", super::respond::encode_path(path.rsplit_once('/').map_or("", |(folder, _)| folder)));
+        for (index, set) in self.sets.iter().enumerate() {
+            text.set(index, &set[0].about);
+            for representation in set {
+                text.representation(&representation.about);
+                text.template(self, representation, folder.trim_end_matches('/'), now_us, window_us);
+                text.line(format_args!("</Representation>"));
+            }
+            text.line(format_args!("</AdaptationSet>"));
+        }
+        text.line(format_args!("</Period>"));
+        text.line(format_args!("<UTCTiming schemeIdUri=\"urn:mpeg:dash:utc:direct:2014\" value=\"{}\"/>", date(now_us)));
+        text.line(format_args!("</MPD>"));
+        text.0
+    }
+
+    /// When what the manifest lists has changed last.
+    fn published_us(&self, now_us: u64, window_us: u64) -> u64 {
+        if self.low_latency.is_some_and(|low_latency| low_latency.is_uniform) {
+            return 0;
+        }
+        let changed_us = self.representations().map(|representation| {
+            let passes = &representation.passes;
+            let last_us = passes.start_us(representation.first_unlisted(now_us)).saturating_sub(representation.early_us);
+            let left_us = passes.start_us(passes.first_ending_after(now_us.saturating_sub(window_us))) + window_us;
+            last_us.max(left_us).min(now_us)
+        });
+        changed_us.max().unwrap_or(0)
+    }
+}
+
+impl LiveRepresentation {
+    /// The first segment of which nothing can be had yet.
+    fn first_unlisted(&self, now_us: u64) -> super::passes::Position {
+        self.passes.first_ending_after(now_us.saturating_add(self.early_us))
+    }
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn line(&mut self, line: fmt::Arguments<'_>) {
+        let _ = writeln!(self.0, "{line}"); // writing to a String cannot fail
+    }
+
+    /// An attribute, where there is a value.
+    fn attribute(&mut self, name: &str, value: Option<impl fmt::Display>) {
+        if let Some(value) = value {
+            let _ = write!(self.0, " {name}=\"{}\"", Escaped(value)); // as above
+        }
+    }
+
+    fn set(&mut self, index: usize, about: &Representation) {
+        self.0.push_str("<AdaptationSet");
+        self.attribute("id", Some(index));
+        self.attribute("contentType", Some(about.kind).filter(|kind| *kind != MediaKind::Other).map(MediaKind::as_str));
+        self.attribute("lang", about.language.as_ref());
+        self.0.push_str(" segmentAlignment=\"true\" startWithSAP=\"1\">\n");
+        for role in &about.roles {
+            self.line(format_args!("<Role schemeIdUri=\"urn:mpeg:dash:role:2011\" value=\"{}\"/>", Escaped(role)));
+        }
+        if let Some(label) = &about.label {
+            self.line(format_args!("<Label>{}</Label>", Escaped(label)));
+        }
+    }
+
+    fn representation(&mut self, about: &Representation) {
+        self.0.push_str("<Representation");
+        self.attribute("id", about.id.as_ref());
+        self.attribute("bandwidth", about.bandwidth);
+        self.attribute("mimeType", about.mime_type.as_ref());
+        self.attribute("codecs", about.codecs.as_ref());
+        self.attribute("width", about.width);
+        self.attribute("height", about.height);
+        self.attribute("frameRate", about.frame_rate.as_ref());
+        self.0.push_str(">\n");
+        if let Some(channels) = about.channels {
+            let scheme = "urn:mpeg:dash:23003:3:audio_channel_configuration:2011";
+            self.line(format_args!("<AudioChannelConfiguration schemeIdUri=\"{scheme}\" value=\"{channels}\"/>"));
+        }
+    }
+
+    fn template(&mut self, mpd: &LiveMpd, representation: &LiveRepresentation, folder: &str, now_us: u64, window_us: u64) {
+        let LiveRepresentation { about, template, passes, segments, early_us, .. } = representation;
+        let uniform = mpd.low_latency.is_some_and(|low_latency| low_latency.is_uniform);
+        let first = passes.first_ending_after(now_us.saturating_sub(window_us));
+        self.0.push_str("<SegmentTemplate");
+        self.attribute("timescale", Some(template.timescale));
+        self.attribute("presentationTimeOffset", Some(template.presentation_time_offset).filter(|offset| *offset > 0));
+        self.attribute("initialization", about.init.as_ref().map(|init| template_text(folder, &init.url)));
+        self.attribute("media", template.media.as_ref().map(|media| relative(folder, media).to_owned()));
+        self.attribute("startNumber", Some(if uniform { segments[0].number } else { representation.number(first) }));
+        if *early_us > 0 {
+            self.attribute("availabilityTimeOffset", Some(*early_us as f64 / 1e6));
+            self.attribute("availabilityTimeComplete", Some(false));
+        }
+        if uniform {
+            self.attribute("duration", Some(representation.uniform_duration()));
+            self.0.push_str("/>\n");
+            return;
+        }
+        self.0.push_str("><SegmentTimeline>\n");
+        let end = representation.first_unlisted(now_us);
+        let mut at = first;
+        let mut run: Option<(u64, u64, u64)> = None; // where its last segment ends, how long each is, how often it is repeated
+        while at != end {
+            let (time, duration) = (representation.time(at), segments[at.index].duration);
+            match &mut run {
+                Some((run_end, length, repeats)) if *run_end == time && *length == duration => {
+                    (*run_end, *repeats) = (time + duration, *repeats + 1);
+                }
+                _ => {
+                    let follows = run.is_some_and(|(run_end, ..)| run_end == time);
+                    self.end_run(run.take());
+                    self.0.push_str("<S");
+                    self.attribute("t", Some(time).filter(|_| !follows));
+                    self.attribute("d", Some(duration));
+                    run = Some((time + duration, duration, 0));
+                }
+            }
+            at = passes.next(at);
+        }
+        self.end_run(run);
+        self.line(format_args!("</SegmentTimeline></SegmentTemplate>"));
+    }
+
+    fn end_run(&mut self, run: Option<(u64, u64, u64)>) {
+        if let Some((.., repeats)) = run {
+            self.attribute("r", Some(repeats).filter(|repeats| *repeats > 0));
+            self.0.push_str("/>\n");
+        }
+    }
+}
+
+/// A URL below the folder, as a manifest in `folder` may write it.
+fn relative<'u>(folder: &str, url: &'u str) -> &'u str {
+    match url.strip_prefix(folder).and_then(|rest| rest.strip_prefix('/')) {
+        Some(rest) => rest,
+        None => url.strip_prefix(FOLDER_URL.trim_end_matches('/')).unwrap_or(url),
+    }
+}
+
+/// The same for a URL that is no template.
+fn template_text(folder: &str, url: &str) -> String {
+    relative(folder, url).replace('$', "$$")
+}
+
+/// Microseconds as xs:duration.
+struct Seconds(u64);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PT{}S", self.0 as f64 / 1e6)
+    }
+}
+
+/// Text within XML.
+struct Escaped<T>(T);
+
+impl<T: fmt::Display> fmt::Display for Escaped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for character in self.0.to_string().chars() {
+            match character {
+                '&' => f.write_str("&amp;")?,
+                '<' => f.write_str("&lt;")?,
+                '>' => f.write_str("&gt;")?,
+                '"' => f.write_str("&quot;")?,
+                other => f.write_char(other)?,
+            }
+        }
+        Ok(())
+    }
+}
