@@ -1,8 +1,20 @@
 //! The gateway: a local HTTP server through which any player shares its streams with other viewers.
 //!
-//! The path carries the origin, `/https/host[:port]/path?query`, so that relative URIs work as they are. Playlists pass through and tell
-//! the engine of their segments; segments come from the engine, from peers or the origin, and stream to the player while they arrive;
-//! everything else passes through untouched. Where playback stands is inferred from what players ask for (see `viewers`).
+//! The path carries the origin, `/https/host[:port]/path?query`, so that relative URLs work as they are. Manifests, HLS and DASH, known by their
+//! content, pass through byte for byte but for URLs that would lead past the gateway, and tell the engine of their segments; segments come from
+//! the engine, from peers or the origin, and stream to the player while they arrive; everything else passes through untouched. Where playback
+//! stands is inferred from what players ask for (see `viewers`).
+//!
+//! - A stream is shared from when its media playlist is read (HLS), or one of its segments is asked for (DASH): swarms are joined for what is
+//!   played.
+//! - A live DASH stream goes on by the clock of its origin, which the `Date` of the MPD tells, and by what players ask for: who asks for a segment
+//!   knows that it is there. MPD patches that players fetch are applied here, too.
+//! - A segment index (`sidx`) is fetched when a player begins to play from its file; until it is there, or if it is none, requests pass through.
+//!   Initialization segments and indexes always do.
+//! - A player that reads a file of segments from end to end is given the segments by the engine, one after the other, and the rest by the
+//!   origin: it shares as others do.
+//! - Parts of a segment (low-latency HLS) and segments that are not finished (low-latency DASH) are sent on while they come, without a length.
+//!   Ranges of them whose end is open are the origin's to answer.
 //!
 //! It is no open proxy: it fetches from the origins that it was given, and from those that their manifests name. It listens on loopback
 //! unless told otherwise, and answers only to names of its own.

@@ -208,3 +208,41 @@ async fn an_mpd_is_known_by_what_it_begins_with() {
     assert_eq!(gateway.stats().await["requests"]["segment"], 1);
     gateway.shutdown().await;
 }
+
+#[tokio::test]
+async fn patches_keep_the_timeline_true() {
+    let (origin, base) = Scripted::start().await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let start = date_time(now - 1000);
+    let published = [date_time(now - 2), date_time(now)];
+    let mpd = format!(
+        "<MPD id='m' type='dynamic' availabilityStartTime='{start}' publishTime='{}' timeShiftBufferDepth='PT60S' minimumUpdatePeriod='PT2S'>\
+         <PatchLocation ttl='60'>patch.mpp?of=1</PatchLocation><Period id='p' start='PT0S'><AdaptationSet id='a' mimeType='video/mp4'>\
+         <SegmentTemplate media='$Time$.m4s'><SegmentTimeline><S t='950' d='10' r='2'/></SegmentTimeline></SegmentTemplate>\
+         <Representation id='v' bandwidth='1'/></AdaptationSet></Period></MPD>",
+        published[0]
+    );
+    let patch = format!(
+        "<?xml version='1.0'?><Patch xmlns='urn:mpeg:dash:schema:mpd-patch:2020' mpdId='m' originalPublishTime='{}' publishTime='{}'>\
+         <replace sel='/MPD/@publishTime'>{}</replace>\
+         <add sel=\"/MPD/Period[@id='p']/AdaptationSet[@id='a']/SegmentTemplate/SegmentTimeline\"><S d='10'/></add></Patch>",
+        published[0], published[1], published[1]
+    );
+    origin.add("/live.mpd", mpd.clone());
+    origin.add("/patch.mpp?of=1", patch.clone());
+    ["950", "980"].iter().for_each(|time| origin.add(&format!("/{time}.m4s"), *time));
+    let gateway = gateway_for(&[format!("{base}/live.mpd")]).await;
+    let through = async |path: &str| bytes_of(gateway.url_of(&format!("{base}{path}")).unwrap()).await;
+    assert_eq!(through("/live.mpd").await, mpd.as_bytes());
+    assert_eq!(through("/950.m4s").await, b"950");
+    assert_eq!(gateway.stats().await["sessions"][0]["streams"][0]["segments"], 3);
+    assert_eq!(through("/patch.mpp?of=1").await, patch.as_bytes());
+    assert_eq!(gateway.stats().await["sessions"][0]["streams"][0]["segments"], 4);
+    assert_eq!(through("/980.m4s").await, b"980");
+    // The same once more is for another version, and changes nothing.
+    through("/patch.mpp?of=1").await;
+    let stats = gateway.stats().await;
+    assert_eq!((&stats["requests"]["segment"], &stats["requests"]["manifest"]), (&2.into(), &3.into()));
+    assert_eq!((stats["sessions"].as_array().unwrap().len(), &stats["sessions"][0]["streams"][0]["segments"]), (1, &4.into()));
+    gateway.shutdown().await;
+}

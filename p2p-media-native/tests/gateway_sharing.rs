@@ -47,16 +47,26 @@ async fn wait_for(gateway: &GatewayServer, what: impl Fn(&Value) -> bool) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_gateway_gets_most_of_its_bytes_from_the_first() {
+    shares(&["master.m3u8", "media_2.m3u8", "media_3.m3u8"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn so_it_does_with_dash() {
+    shares(&["manifest.mpd"]).await;
+}
+
+/// Reads the first of these manifests, the others that it needs, and then the segments of the best picture and the sound.
+async fn shares(manifests: &[&str]) {
     let _ = rustls::crypto::ring::default_provider().install_default(); // an error says that another test was first
     let origin = OriginServer::bind(OriginConfig::new(SAMPLE)).await.unwrap();
     let config = TrackerConfig { listen: "127.0.0.1:0".parse().unwrap(), ..TrackerConfig::default() };
     let tracker = TrackerServer::bind(config).await.unwrap().spawn();
-    let master = origin.url("master.m3u8");
-    let first = gateway_for(&master, tracker.url()).await;
-    let second = gateway_for(&master, tracker.url()).await;
+    let manifest = origin.url(manifests[0]);
+    let first = gateway_for(&manifest, tracker.url()).await;
+    let second = gateway_for(&manifest, tracker.url()).await;
 
     for gateway in [&first, &second] {
-        for name in ["master.m3u8", "media_2.m3u8", "media_3.m3u8"] {
+        for name in manifests {
             read(gateway, &origin, name).await;
         }
     }

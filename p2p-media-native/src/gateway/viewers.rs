@@ -336,6 +336,25 @@ mod tests {
     }
 
     #[test]
+    fn sound_and_picture_cut_differently_are_one_viewers() {
+        // A live DASH timeline that counts from 1970, over the border of a period, where both are cut anew.
+        const ZERO: f64 = 1_700_000_000.0;
+        let mut player = Player::new();
+        for step in 0..60 {
+            let seconds = f64::from(step) * 2.0;
+            let (border, sound) = if step < 30 { (0.0, 1.984) } else { (60.0, 2.016) };
+            for (kind, start, duration) in [(MAIN, seconds, 2.0), (AUDIO, border + (seconds - border) * sound / 2.0, sound)] {
+                let (request, playhead) = player.viewers.asks(kind, ZERO + start, duration, player.at(seconds));
+                player.viewers.begins_to_receive(request, player.at(seconds + 0.05));
+                player.viewers.is_answered(request, player.at(seconds + 0.1));
+                assert!(near(playhead.position - ZERO, start) || playhead.position - ZERO - start < 1.0, "{playhead:?} at {seconds}");
+            }
+            assert_eq!(player.viewers.active(player.at(seconds + 0.2)), 1, "at {seconds}");
+        }
+        assert!(near(player.viewers.expected(MAIN) - ZERO, 120.0));
+    }
+
+    #[test]
     fn viewers_are_few_and_requests_of_forgotten_ones_do_no_harm() {
         let mut player = Player::new();
         let (request, _) = player.viewers.asks(MAIN, 0.0, 2.0, player.at(0.0));
