@@ -8,13 +8,17 @@ mod announces;
 mod deadlines;
 mod delivery;
 mod downloads;
+mod followers;
 pub mod input;
 mod origin_transfers;
 pub mod output;
+mod peer_announcements;
 mod peer_handshakes;
 mod peer_transfers;
 mod peers;
+mod prefetch;
 mod random;
+mod relays;
 mod schedule;
 mod segment_list;
 mod stored_segments;
@@ -310,6 +314,11 @@ impl Engine {
 
     fn stream_updated(&mut self, key: StreamKey, update: StreamUpdate) {
         let Some(state) = self.streams.get_mut(&key) else { return };
+        for segment in &update.added {
+            if let Some(download) = self.downloads.by_segment.get_mut(&SegmentKey { stream: key, id: segment.id }) {
+                download.refresh(segment);
+            }
+        }
         let removed = state.segments.update(update);
         state.prefetch_is_idle = false;
         for id in removed {
@@ -355,7 +364,7 @@ impl Engine {
     fn join_swarm(&mut self, key: StreamKey) {
         let Some(state) = self.streams.get_mut(&key) else { return };
         if state.swarm.is_none() && !options(&self.config, state.stream.kind).p2p_disabled && !self.is_shutting_down {
-            state.swarm = Some(Swarm { joined_at: self.now, connected: BTreeSet::new() });
+            state.swarm = Some(Swarm { joined_at: self.now, connected: BTreeSet::new(), official_announcement: Vec::new() });
             self.track_swarm(key);
         }
     }

@@ -46,6 +46,9 @@ pub enum Command {
         loaded: Vec<SegmentId>,
         /// Segments that it is loading over HTTP; in the same order.
         loading: Vec<SegmentId>,
+        /// Extension: segments that it is loading from peers. Present, even if empty, in what a peer says that passes on the bytes of
+        /// everything in `loading` and here as they arrive; never sent to official peers.
+        relaying: Option<Vec<SegmentId>>,
     },
     /// Asks for a segment. Stops the upload in progress, if any.
     Request {
@@ -55,6 +58,8 @@ pub enum Command {
         request: RequestId,
         /// Offset of the first byte wanted: 0, or where an interrupted download goes on.
         first_byte: u64,
+        /// Extension: offset of the last byte wanted; to the end when absent.
+        last_byte: Option<u64>,
     },
     /// The bytes asked for follow as payload.
     Data {
@@ -62,8 +67,9 @@ pub enum Command {
         segment: SegmentId,
         /// The request that this answers.
         request: RequestId,
-        /// How many bytes will come: the segment's size minus the first byte asked for.
-        remaining: u64,
+        /// How many bytes will come: the segment's size minus the first byte asked for. Extension: absent while the sender does not know
+        /// the size, being about to receive the segment itself; it may say so by a further command for the same request.
+        remaining: Option<u64>,
     },
     /// All bytes have been sent.
     Completed {
@@ -152,4 +158,7 @@ pub enum PeerMisbehaved {
     /// It called another segment or request completed than the one it was sending.
     #[error("peer called another download completed than the one it was sending")]
     CompletedOther,
+    /// It did not say how many bytes will come, where it must.
+    #[error("peer did not say how many bytes it will send")]
+    LengthMissing,
 }

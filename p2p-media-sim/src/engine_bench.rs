@@ -175,7 +175,7 @@ impl Bench {
                 let mut reader = MessageReader::new();
                 if message.len() < 64 && reader.push(message, 0).is_ok() {
                     match reader.next_message() {
-                        Some(PeerMessage::Command(Command::Request { segment, request, first_byte })) => {
+                        Some(PeerMessage::Command(Command::Request { segment, request, first_byte, .. })) => {
                             self.peer_requests.push_back((connection, segment, request, first_byte));
                         }
                         Some(PeerMessage::Command(Command::Cancel { request, .. })) => {
@@ -216,7 +216,7 @@ impl Bench {
                 let mut ids: Vec<_> = (0..IDS_PER_PEER).map(|_| SegmentId(self.random.i64(0..FIRST_UNSHARED))).collect();
                 ids.sort_unstable();
                 ids.dedup();
-                let frames = Command::Announcement { loaded: ids, loading: Vec::new() }.encode(MAX_MESSAGE_BYTES);
+                let frames = Command::Announcement { loaded: ids, loading: Vec::new(), relaying: None }.encode(MAX_MESSAGE_BYTES);
                 times.push(frames.into_iter().map(|frame| self.give(Input::PeerMessage(connection, frame))).sum());
                 self.serve_all();
             }
@@ -271,7 +271,7 @@ impl Bench {
                 }
                 self.give(Input::HttpEnd(fetch));
             } else if let Some((connection, segment, request, first_byte)) = self.peer_requests.pop_front() {
-                for frame in (Command::Data { segment, request, remaining: size - first_byte }).encode(MAX_MESSAGE_BYTES) {
+                for frame in (Command::Data { segment, request, remaining: Some(size - first_byte) }).encode(MAX_MESSAGE_BYTES) {
                     self.give(Input::PeerMessage(connection, frame));
                 }
                 let mut left = (size - first_byte) as usize;

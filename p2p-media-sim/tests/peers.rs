@@ -40,13 +40,13 @@ fn payload(bytes: &Bytes, first_byte: u64) -> Vec<Act> {
 fn peer_that_answers(number: u64, answer: impl Fn(Bytes) -> (u64, Vec<Act>, bool) + 'static) -> ScriptedPeer {
     let presentation = film();
     peer_with_the_film(number, move |seen| {
-        let Command::Request { segment: id, request, first_byte } = seen else {
+        let Command::Request { segment: id, request, first_byte, .. } = seen else {
             return if matches!(seen, Command::Cancel { .. }) { vec![Act::StopSending] } else { Vec::new() };
         };
         let right = presentation.bytes_of(segment(id.0)).slice(first_byte as usize..);
         let (remaining, sent, completes) = answer(right);
         let mut acts = vec![Act::StopSending];
-        acts.extend(command(&Command::Data { segment: id, request, remaining }));
+        acts.extend(command(&Command::Data { segment: id, request, remaining: Some(remaining) }));
         acts.extend(sent);
         if completes {
             acts.extend(command(&Command::Completed { segment: id, request }));
@@ -115,7 +115,7 @@ fn a_peer_that_never_answers_is_given_up() {
 #[test]
 fn a_peer_that_never_answers_is_given_up_in_a_live_swarm_too() {
     let everything = (0..200).map(SegmentId).collect();
-    let announcement = Command::Announcement { loaded: everything, loading: Vec::new() };
+    let announcement = Command::Announcement { loaded: everything, loading: Vec::new(), relaying: None };
     let silent =
         ScriptedPeer::new(1, StreamKey(0), Box::new(move |seen| if seen == Seen::Opened { command(&announcement) } else { Vec::new() }));
     let mut simulation = Simulation::new(1, live());

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::deadlines::Deadline;
-use super::downloads::{Download, Source};
+use super::downloads::{Download, Refusal, Source};
 use super::input::{LoadId, PlayerRequestId, ValidationId};
 use super::output::Output;
 use super::streams::options;
@@ -27,6 +27,9 @@ impl Engine {
         };
         self.requests.insert(request, key);
         self.activate(key.stream);
+        if let Some(state) = self.streams.get_mut(&key.stream) {
+            state.in_parts = key.id.is_part();
+        }
         self.dirty_streams.insert(key.stream);
         let now = self.now;
         if self.stored.touch(key) {
@@ -96,12 +99,17 @@ impl Engine {
     pub(super) fn set_total(&mut self, key: SegmentKey, total: u64) {
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         let was_told = download.sure_total().is_some();
-        download.total = Some(total);
+        let is_other = download.total.replace(total).is_some_and(|before| before != total);
         download.total_is_hearsay = false;
         if !was_told && !download.held_back {
             let told = download.players.iter().map(|player| Output::DeliverSize(*player, total));
             self.outputs.extend(told);
         }
+        if is_other {
+            // They were told what a peer had said.
+            self.end_followers(key);
+        }
+        self.tell_followers_the_size(key);
     }
 
     /// The next bytes of a segment, from whichever source.
@@ -112,6 +120,7 @@ impl Engine {
             self.outputs.extend(download.players.iter().map(|player| Output::Deliver(*player, bytes.clone())));
         }
         download.bytes.push(bytes);
+        self.feed_followers(key);
     }
 
     fn deliver(&mut self, players: &[PlayerRequestId], bytes: &SegmentBytes) {
@@ -161,7 +170,7 @@ impl Engine {
         let givers: Vec<_> = download.given_by.iter().copied().collect();
         let only_peers = source == SegmentSource::P2p;
         download.source = Source::None;
-        download.refused_by.extend(&givers);
+        givers.iter().for_each(|giver| download.refuse(*giver, Refusal::Altogether));
         download.start_over();
         if givers.is_empty() {
             download.http_failures = download.http_failures.saturating_add(1);
@@ -172,6 +181,7 @@ impl Engine {
         if let ([giver], true) = (givers.as_slice(), only_peers) {
             self.close_peer(*giver, CloseReason::WrongBytes);
         }
+        self.end_followers(key);
         self.dirty_streams.insert(key.stream);
     }
 
@@ -191,6 +201,7 @@ impl Engine {
         self.stats.segments_loaded += 1;
         let duration_ms = download.started.map_or(0.0, |started| self.now.since(started).as_secs_f64() * 1000.0);
         self.event_of(key, |segment| Event::SegmentLoaded { segment, source, peer, bytes: size, duration_ms });
+        self.complete_followers(&download);
         let Some(state) = self.streams.get_mut(&key.stream) else { return };
         if download.segment.duration > 0.0 {
             state.bytes_per_media_s.add(size as f64 / download.segment.duration);
@@ -215,7 +226,10 @@ impl Engine {
     pub(super) fn forget(&mut self, key: SegmentKey) {
         if self.stored.remove(key) {
             self.outputs.push_back(Output::Forget(key));
-            self.announcements_due.insert(key.stream);
+            // Parts go at the pace they come, and nobody asks for old ones: the next announcement is soon enough.
+            if !key.id.is_part() {
+                self.announcements_due.insert(key.stream);
+            }
         }
     }
 
@@ -263,6 +277,7 @@ impl Engine {
     }
 
     pub(super) fn drop_download(&mut self, key: SegmentKey) {
+        self.end_followers(key);
         self.abort_source(key);
         self.stop_source(key);
         self.downloads.by_segment.remove(&key);

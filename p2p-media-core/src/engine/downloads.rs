@@ -7,7 +7,7 @@ use crate::backend::HttpRequest;
 use crate::error::SegmentError;
 use crate::event::SegmentSource;
 use crate::identity::PeerId;
-use crate::media::{Segment, SegmentKey, StreamKey, StreamKind};
+use crate::media::{Segment, SegmentForm, SegmentKey, StreamKey, StreamKind};
 use crate::segment_bytes::SegmentBytes;
 use crate::timestamp::Timestamp;
 
@@ -38,9 +38,24 @@ pub(super) struct Download {
     pub(super) http_retry_at: Timestamp,
     pub(super) last_failure: Option<SegmentError>,
     /// Connections that failed to give it.
-    pub(super) refused_by: BTreeSet<ConnectionId>,
+    pub(super) refused_by: BTreeMap<ConnectionId, Refusal>,
     /// The connections that gave bytes of it.
     pub(super) given_by: BTreeSet<ConnectionId>,
+    /// Peers of ours that get its bytes from us as they arrive.
+    pub(super) followers: BTreeSet<ConnectionId>,
+    /// When it was first seen that a peer of ours is loading it.
+    pub(super) relay_seen_at: Option<Timestamp>,
+}
+
+/// For which requests a connection that failed is not asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// For none.
+    Altogether,
+    /// It was loading the segment itself, and that came to nothing. It may be asked once it has it whole.
+    UntilWhole,
+    /// It was loading the segment itself, and had enough others to pass it on to. It may be asked once it has it whole.
+    Busy,
 }
 
 /// Where a segment is being loaded from; exactly one at a time.
@@ -70,6 +85,8 @@ pub(super) struct HttpTransfer {
     pub(super) to_skip: u64,
     /// Media bytes received by this fetch.
     pub(super) received: u64,
+    /// The origin sends what it has not got yet: its pace says nothing about its speed.
+    pub(super) is_paced: bool,
 }
 
 impl HttpTransfer {
@@ -102,8 +119,10 @@ impl Download {
             left_origin: false,
             http_retry_at: Timestamp::ZERO,
             last_failure: None,
-            refused_by: BTreeSet::new(),
+            refused_by: BTreeMap::new(),
             given_by: BTreeSet::new(),
+            followers: BTreeSet::new(),
+            relay_seen_at: None,
         }
     }
 
@@ -132,9 +151,43 @@ impl Download {
         self.remaining().filter(|_| !self.total_is_hearsay)
     }
 
-    /// A peer can go on at the byte reached only if the size is known: the official peer drops the connection otherwise.
-    pub(super) const fn may_ask_peers(&self) -> bool {
+    /// Most peers can go on at the byte reached only if the size is known: the official peer drops the connection otherwise.
+    pub(super) const fn any_peer_may_go_on(&self) -> bool {
         self.bytes.is_empty() || self.total.is_some()
+    }
+
+    /// True for what may not be finished at the origin, which then sends it no faster than it is made.
+    pub(super) const fn is_paced(&self) -> bool {
+        !matches!(self.segment.form, SegmentForm::Whole)
+    }
+
+    /// Notes that a connection failed to give it.
+    pub(super) fn refuse(&mut self, connection: ConnectionId, refusal: Refusal) {
+        let noted = self.refused_by.entry(connection).or_insert(refusal);
+        if *noted != Refusal::Altogether {
+            *noted = refusal;
+        }
+    }
+
+    /// True when a connection may be asked for it, which the peer has whole or is loading.
+    pub(super) fn may_be_asked(&self, connection: ConnectionId, is_whole: bool) -> bool {
+        match self.refused_by.get(&connection) {
+            None => true,
+            Some(Refusal::UntilWhole | Refusal::Busy) => is_whole,
+            Some(Refusal::Altogether) => false,
+        }
+    }
+
+    /// The segment as a newer manifest has it. A transfer that runs goes on: it is the same segment.
+    pub(super) fn refresh(&mut self, segment: &Segment) {
+        let Segment { id: _, url, byte_range, start, duration, form } = segment;
+        (self.segment.start, self.segment.duration, self.segment.form) = (*start, *duration, *form);
+        if self.segment.byte_range == *byte_range {
+            self.segment.url = url.clone();
+        } else if self.bytes.is_empty() && self.players.is_empty() && matches!(self.source, Source::None) {
+            self.segment = segment.clone();
+            self.total = byte_range.map(|range| range.len());
+        }
     }
 
     /// Forgets the bytes, for example because the validator refused them.
@@ -171,11 +224,12 @@ mod tests {
     #[test]
     fn a_fetch_goes_on_at_the_byte_reached_inside_the_byte_range() {
         let range = ByteRange { first: 100, last: 199 };
-        let segment = Segment { id: SegmentId(1), url: "u".into(), byte_range: Some(range), start: 0.0, duration: 1.0, form: SegmentForm::Whole };
+        let segment =
+            Segment { id: SegmentId(1), url: "u".into(), byte_range: Some(range), start: 0.0, duration: 1.0, form: SegmentForm::Whole };
         let mut download = Download::new(segment, StreamKind::Main, Timestamp::ZERO, false);
         download.bytes.push(Bytes::from_static(&[0; 40]));
         assert_eq!(download.missing_over_http(), HttpRequest { url: "u".into(), first: 140, last: Some(199) });
-        assert_eq!((download.remaining(), download.may_ask_peers()), (Some(60), true));
+        assert_eq!((download.remaining(), download.any_peer_may_go_on()), (Some(60), true));
         download.start_over();
         assert_eq!(download.remaining(), Some(100));
     }

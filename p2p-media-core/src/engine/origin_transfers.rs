@@ -33,6 +33,7 @@ impl Engine {
             accepted: false,
             to_skip: 0,
             received: 0,
+            is_paced: download.is_paced(),
         });
         let timeout = options(&self.config, download.kind).http_not_receiving_bytes_timeout;
         self.downloads.by_http.insert(id, key);
@@ -83,6 +84,7 @@ impl Engine {
             if let Some(download) = self.downloads.by_segment.get_mut(&key) {
                 download.start_over();
             }
+            self.end_followers(key);
             self.start_http(key);
         } else {
             let expected = download.total.unwrap_or(download.bytes.len());
@@ -148,11 +150,16 @@ impl Engine {
     fn http_completed(&mut self, id: HttpId) {
         let now = self.now;
         let Some((key, transfer)) = self.http_transfer(id) else { return };
-        let (first_byte_at, asked_at, received) = (transfer.first_byte_at.unwrap_or(now), transfer.asked_at, transfer.received);
+        let (first_byte_at, received, is_paced) = (transfer.first_byte_at.unwrap_or(now), transfer.received, transfer.is_paced);
+        let response = first_byte_at.since(transfer.asked_at);
         if let Some(kind) = self.downloads.by_segment.get(&key).map(|download| download.kind) {
             let speed = self.origin_speed.of(kind);
-            speed.response_s.add(first_byte_at.since(asked_at).as_secs_f64());
-            speed.add_transfer(received, now.since(first_byte_at));
+            if is_paced {
+                speed.add_longest_response(response);
+            } else {
+                speed.response_s.add(response.as_secs_f64());
+                speed.add_transfer(received, now.since(first_byte_at));
+            }
         }
         self.downloads.by_http.remove(&id);
         self.all_bytes_here(key, SegmentSource::Http, None);

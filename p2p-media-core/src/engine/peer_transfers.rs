@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::Engine;
 use super::deadlines::Deadline;
-use super::downloads::Source;
+use super::downloads::{Refusal, Source};
 use super::input::ConnectionId;
 use super::output::Output;
 use super::peers::{Announced, Peer, PeerDownload};
@@ -13,8 +13,8 @@ use super::throughput::SourceSpeed;
 use crate::error::{CloseReason, RequestError};
 use crate::event::{Event, SegmentSource};
 use crate::identity::PeerId;
-use crate::media::{SegmentId, SegmentKey, StreamKey};
-use crate::peer_protocol::{Command, IncomingSegment, IncomingStep, MessageReader, PeerMessage, RequestId, sort_nearest_first};
+use crate::media::{SegmentKey, StreamKey};
+use crate::peer_protocol::{Command, IncomingSegment, IncomingStep, MessageReader, PeerMessage, RequestId};
 use crate::timestamp::Timestamp;
 use crate::tracker_protocol::OfferId;
 
@@ -39,6 +39,7 @@ impl Engine {
             return;
         };
         swarm.connected.insert(connection);
+        swarm.official_announcement.clear();
         let kind = state.stream.kind;
         let peer = Peer {
             id,
@@ -54,13 +55,14 @@ impl Engine {
             unsent_bytes: 0,
             speed: SourceSpeed::default(),
             timeouts: 0,
+            idle_relays: 0,
             next_request: self.random.next() % REQUEST_NUMBERS,
             useful_at: self.now,
         };
         self.peers.insert(connection, peer);
         self.stats.peers_max = self.stats.peers_max.max(self.peers.len());
         self.event(Event::PeerConnected { peer: id, kind });
-        let announcement = self.announcement(stream);
+        let announcement = self.announcement(stream, id.is_ours());
         self.send_command(connection, &announcement);
         self.dirty_streams.insert(stream);
     }
@@ -149,9 +151,9 @@ impl Engine {
 
     fn peer_command(&mut self, connection: ConnectionId, command: Command) {
         match command {
-            Command::Announcement { loaded, loading } => {
+            Command::Announcement { loaded, loading, relaying } => {
                 let Some(peer) = self.peers.get_mut(&connection) else { return };
-                let announced = Announced { loaded, loading };
+                let announced = Announced { loaded, loading, relaying };
                 if peer.announced.as_ref() == Some(&announced) {
                     return; // nothing to decide anew, however often it is said
                 }
@@ -162,7 +164,9 @@ impl Engine {
                 }
                 self.dirty_streams.insert(stream);
             }
-            Command::Request { segment, request, first_byte } => self.upload_requested(connection, segment, request, first_byte),
+            Command::Request { segment, request, first_byte, last_byte } => {
+                self.upload_requested(connection, segment, request, first_byte, last_byte);
+            }
             Command::Cancel { request, .. } => self.upload_cancelled(connection, request),
             Command::Data { .. } | Command::Completed { .. } | Command::Absent { .. } => {
                 let Some(download) = self.peers.get_mut(&connection).and_then(|peer| peer.download.as_mut()) else { return };
@@ -194,11 +198,13 @@ impl Engine {
                 download.first_byte_at = Some(now);
                 peer.speed.response_s.add(now.since(download.asked_at).as_secs_f64());
                 let total = download.incoming.total();
-                if let Some(download) = self.downloads.by_segment.get_mut(&key)
-                    && download.total.is_none()
-                {
-                    download.total = total;
-                    download.total_is_hearsay = true;
+                self.size_heard(key, total);
+            }
+            IncomingStep::SizeTold => {
+                let (total, has_all) = (download.incoming.total(), download.incoming.has_all());
+                self.size_heard(key, total);
+                if has_all {
+                    self.peer_download_completed(connection);
                 }
             }
             IncomingStep::Bytes(bytes) => {
@@ -211,7 +217,7 @@ impl Engine {
                 if let Some(download) = self.downloads.by_segment.get_mut(&key) {
                     download.given_by.insert(connection);
                 }
-                let is_last = download.incoming.remaining() == 0;
+                let is_last = download.incoming.has_all();
                 self.take_bytes(key, bytes);
                 if is_last {
                     // The confirmation adds nothing, and may wait behind other peers' media.
@@ -222,7 +228,7 @@ impl Engine {
             IncomingStep::Absent => {
                 // It may have dropped the segment since it announced it.
                 if let Some(announced) = peer.announced.as_mut() {
-                    announced.loaded.retain(|id| *id != key.id);
+                    announced.retract(key.id);
                 }
                 self.peer_download_failed(connection, RequestError::PeerSegmentAbsent);
             }
@@ -233,10 +239,27 @@ impl Engine {
     fn peer_download_completed(&mut self, connection: ConnectionId) {
         let Some(peer) = self.peers.get_mut(&connection) else { return };
         let Some(download) = peer.download.take() else { return };
-        peer.speed.add_transfer(download.bytes, self.now.since(download.first_byte_at.unwrap_or(self.now)));
+        let time = self.now.since(download.first_byte_at.unwrap_or(self.now));
+        if download.is_relay {
+            peer.speed.add_slowest_transfer(download.bytes, time);
+        } else {
+            peer.speed.add_transfer(download.bytes, time);
+        }
         peer.timeouts = 0;
+        peer.idle_relays = 0;
         let id = peer.id;
         self.all_bytes_here(download.segment, SegmentSource::P2p, Some(id));
+    }
+
+    fn size_heard(&mut self, key: SegmentKey, total: Option<u64>) {
+        if let Some(download) = self.downloads.by_segment.get_mut(&key)
+            && download.total.is_none()
+            && total.is_some()
+        {
+            download.total = total;
+            download.total_is_hearsay = true;
+            self.tell_followers_the_size(key);
+        }
     }
 
     /// Asks a peer for what is missing of a segment.
@@ -246,9 +269,11 @@ impl Engine {
         let request = RequestId(peer.next_request);
         peer.next_request = (peer.next_request + 1) % REQUEST_NUMBERS;
         let first_byte = download.bytes.len();
+        let incoming = IncomingSegment::new(key.id, request, first_byte, download.total);
         peer.download = Some(PeerDownload {
             segment: key,
-            incoming: IncomingSegment::new(key.id, request, first_byte, download.total),
+            incoming: if peer.passes_on() { incoming.of_any_size() } else { incoming },
+            is_relay: !peer.has(key.id),
             asked_at: self.now,
             first_byte_at: None,
             last_byte_at: self.now,
@@ -260,7 +285,7 @@ impl Engine {
         let timeout = options(&self.config, download.kind).p2p_not_receiving_bytes_timeout;
         self.deadlines.set(Deadline::TransferStalled(key), self.now + timeout);
         self.stats.p2p_requests += 1;
-        self.send_command(connection, &Command::Request { segment: key.id, request, first_byte });
+        self.send_command(connection, &Command::Request { segment: key.id, request, first_byte, last_byte: None });
         self.event_of(key, |segment| Event::SegmentStarted { segment, source: SegmentSource::P2p, peer: Some(id) });
     }
 
@@ -271,7 +296,18 @@ impl Engine {
         let (key, id) = (failed.segment, peer.id);
         if let Some(download) = self.downloads.by_segment.get_mut(&key) {
             download.source = Source::None;
-            download.refused_by.insert(connection);
+            let is_busy = error == RequestError::PeerSegmentAbsent && failed.first_byte_at.is_none();
+            download.refuse(
+                connection,
+                match failed.is_relay {
+                    true if is_busy => Refusal::Busy,
+                    true => Refusal::UntilWhole,
+                    false => Refusal::Altogether,
+                },
+            );
+        }
+        if failed.is_relay {
+            self.announcements_due.insert(key.stream);
         }
         self.deadlines.cancel(Deadline::TransferStalled(key));
         self.event_of(key, |segment| Event::SegmentError { segment, source: SegmentSource::P2p, peer: Some(id), error });
@@ -281,13 +317,19 @@ impl Engine {
     /// A peer sent nothing for too long.
     pub(super) fn peer_timed_out(&mut self, connection: ConnectionId) {
         self.cancel_at_peer(connection);
+        let was_relay = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).is_some_and(|download| download.is_relay);
         self.peer_download_failed(connection, RequestError::BytesReceivingTimeout);
-        self.note_unanswered_request(connection);
+        self.note_unanswered_request(connection, was_relay);
     }
 
-    /// Too many requests in a row without a byte, and the peer is worth no further one.
-    pub(super) fn note_unanswered_request(&mut self, connection: ConnectionId) {
+    /// Too many requests in a row without a byte, and the peer is worth no further one. One that was loading the segment itself had perhaps
+    /// none to give: it is only not asked for such any more.
+    pub(super) fn note_unanswered_request(&mut self, connection: ConnectionId, was_relay: bool) {
         let Some(peer) = self.peers.get_mut(&connection) else { return };
+        if was_relay {
+            peer.idle_relays = peer.idle_relays.saturating_add(1);
+            return;
+        }
         peer.timeouts += 1;
         if peer.timeouts >= options(&self.config, peer.kind).p2p_error_retries.max(1) {
             self.close_peer(connection, CloseReason::TimedOut);
@@ -308,38 +350,7 @@ impl Engine {
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         if download.given_by.contains(&connection) && (download.players.is_empty() || download.held_back) {
             download.start_over();
+            self.end_followers(key);
         }
-    }
-
-    /// Tells every peer of a stream what we have.
-    pub(super) fn announce_to_peers(&mut self, stream: StreamKey) {
-        let Some(swarm) = self.streams.get(&stream).and_then(|state| state.swarm.as_ref()) else { return };
-        let connections: Vec<_> = swarm.connected.iter().copied().collect();
-        let Some(first) = connections.first().and_then(|connection| self.peers.get(connection)) else { return };
-        let limit = options(&self.config, first.kind).webrtc_max_message_size;
-        let frames = self.announcement(stream).encode(limit);
-        for connection in connections {
-            self.send_frames(connection, &frames);
-        }
-    }
-
-    fn announcement(&self, stream: StreamKey) -> Command {
-        let Some(state) = self.streams.get(&stream) else { return Command::Announcement { loaded: Vec::new(), loading: Vec::new() } };
-        let stream_options = options(&self.config, state.stream.kind);
-        if stream_options.p2p_upload_disabled || stream_options.p2p_disabled {
-            return Command::Announcement { loaded: Vec::new(), loading: Vec::new() };
-        }
-        let mut loaded: Vec<SegmentId> = self.stored.ids_of(stream).collect();
-        let position = self.playhead.position(self.now);
-        if let Some(next) = state.segments.between(position, f64::INFINITY).first() {
-            sort_nearest_first(&mut loaded, next.id);
-        }
-        let loading = self
-            .downloads
-            .of_stream(stream)
-            .filter(|(_, download)| matches!(download.source, Source::Http(_)))
-            .map(|(key, _)| key.id)
-            .collect();
-        Command::Announcement { loaded, loading }
     }
 }

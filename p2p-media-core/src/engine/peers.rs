@@ -42,16 +42,21 @@ pub(super) struct Peer {
     pub(super) speed: SourceSpeed,
     /// Requests in a row that it let time out.
     pub(super) timeouts: u32,
+    /// Segments in a row that it was loading and gave nothing of.
+    pub(super) idle_relays: u32,
     pub(super) next_request: u64,
     /// When media last went either way.
     pub(super) useful_at: Timestamp,
 }
 
-/// A peer's newest announcement; both lists rise.
+/// A peer's newest announcement; its lists rise.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Announced {
     pub(super) loaded: Vec<SegmentId>,
+    /// From the origin.
     pub(super) loading: Vec<SegmentId>,
+    /// From peers. Present in what a peer of ours says that passes on what it is loading.
+    pub(super) relaying: Option<Vec<SegmentId>>,
 }
 
 /// The one download that a connection can carry at a time.
@@ -63,6 +68,8 @@ pub(super) struct PeerDownload {
     pub(super) first_byte_at: Option<Timestamp>,
     pub(super) last_byte_at: Timestamp,
     pub(super) bytes: u64,
+    /// The peer was loading the segment itself when it was asked.
+    pub(super) is_relay: bool,
 }
 
 impl Announced {
@@ -74,12 +81,29 @@ impl Announced {
         self.loading.binary_search(&id).is_ok()
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.loaded.is_empty() && self.loading.is_empty()
+    pub(super) fn is_relaying(&self, id: SegmentId) -> bool {
+        self.relaying.as_ref().is_some_and(|relaying| relaying.binary_search(&id).is_ok())
+    }
+
+    fn lists(&self) -> impl Iterator<Item = &Vec<SegmentId>> {
+        [Some(&self.loaded), Some(&self.loading), self.relaying.as_ref()].into_iter().flatten()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.lists().all(Vec::is_empty)
+    }
+
+    /// The peer does not have it, whatever it said.
+    pub(super) fn retract(&mut self, id: SegmentId) {
+        for list in [Some(&mut self.loaded), Some(&mut self.loading), self.relaying.as_mut()].into_iter().flatten() {
+            if let Ok(place) = list.binary_search(&id) {
+                list.remove(place);
+            }
+        }
     }
 
     pub(super) fn touches(&self, ids: &RangeInclusive<SegmentId>) -> bool {
-        [&self.loaded, &self.loading].into_iter().any(|list| {
+        self.lists().any(|list| {
             let index = list.partition_point(|id| id < ids.start());
             list.get(index).is_some_and(|id| id <= ids.end())
         })
@@ -89,6 +113,11 @@ impl Announced {
 impl Peer {
     pub(super) fn has(&self, id: SegmentId) -> bool {
         self.announced.as_ref().is_some_and(|announced| announced.has(id))
+    }
+
+    /// True for a peer of ours that passes on what it is loading, and goes on at any byte.
+    pub(super) fn passes_on(&self) -> bool {
+        self.id.is_ours() && self.announced.as_ref().is_some_and(|announced| announced.relaying.is_some())
     }
 
     /// Seconds in which it would probably send `bytes`.
@@ -130,10 +159,14 @@ mod tests {
     #[test]
     fn announcements_are_searched_by_number_and_by_neighbourhood() {
         let ids = |ids: &[i64]| ids.iter().map(|id| SegmentId(*id)).collect::<Vec<_>>();
-        let announced = Announced { loaded: ids(&[3, 4, 9]), loading: ids(&[12]) };
+        let announced = Announced { loaded: ids(&[3, 4, 9]), loading: ids(&[12]), relaying: Some(ids(&[30])) };
         assert!(announced.has(SegmentId(4)) && !announced.has(SegmentId(12)) && announced.is_loading(SegmentId(12)));
         assert!(announced.touches(&(SegmentId(5)..=SegmentId(9))) && !announced.touches(&(SegmentId(5)..=SegmentId(8))));
         assert!(announced.touches(&(SegmentId(10)..=SegmentId(20))) && !announced.touches(&(SegmentId(13)..=SegmentId(20))));
-        assert!(Announced::default().is_empty() && !announced.is_empty());
+        assert!(announced.is_relaying(SegmentId(30)) && announced.touches(&(SegmentId(30)..=SegmentId(30))));
+        let mut retracted = announced;
+        [4, 12, 30].into_iter().for_each(|id| retracted.retract(SegmentId(id)));
+        assert_eq!(retracted, Announced { loaded: ids(&[3, 9]), loading: ids(&[]), relaying: Some(ids(&[])) });
+        assert!(Announced::default().is_empty());
     }
 }

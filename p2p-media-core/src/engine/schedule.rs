@@ -13,13 +13,15 @@
 use super::Engine;
 use super::announces::SwarmSize;
 use super::deadlines::Deadline;
-use super::downloads::Source;
+use super::downloads::{Download, Source};
 use super::input::ConnectionId;
+use super::peers::{Announced, Peer};
 use super::random::spread;
+use super::relays::Relay;
 use super::streams::options;
 use crate::config::StreamConfig;
 use crate::error::SegmentError;
-use crate::media::{SegmentId, SegmentKey, StreamKey};
+use crate::media::{SegmentForm, SegmentKey, StreamKey};
 use crate::timestamp::Timestamp;
 
 /// Segments looked at in the near window; more are nearer than any deadline only with tiny segments.
@@ -34,6 +36,12 @@ const LONGEST_RANK_WAIT_S: f64 = 0.4;
 const SHORTEST_RANK_WAIT_S: f64 = 0.15;
 /// A peer's transfer that has used up its slack but arrives in time is looked at again after this.
 const LATE_TRANSFER_CHECK_S: f64 = 0.1;
+/// Something that comes at the pace at which it is made has failed if no byte comes for this long and playback needs it.
+const LONGEST_PACED_SILENCE_S: f64 = 0.5;
+/// A peer that is loading the segment itself and gives nothing for this long is left for one that has it whole.
+const RELAY_PATIENCE_S: f64 = 0.3;
+/// The origin's first byte is taken to need this long until it has been measured.
+const UNMEASURED_RESPONSE_S: f64 = 0.3;
 /// A fetch from the origin that a peer could take over is looked at again after this.
 const ORIGIN_CHECK_S: f64 = 0.25;
 /// The origin is left for a peer only if playback would wait for it at least this long: estimates are not exact.
@@ -42,8 +50,6 @@ const LATE_ORIGIN_S: f64 = 1.0;
 const SURELY_FASTER: f64 = 1.5;
 /// A segment that the origin failed to give is asked for again, unbidden, only after this.
 const FAILED_SEGMENT_REST_S: f64 = 10.0;
-/// Steps taken in one peer's list in search of something to prefetch.
-const MOST_PREFETCH_STEPS: usize = 256;
 /// Expected arrival is varied by up to this share, so that viewers with equal measurements choose different peers.
 const CHOICE_SPREAD: f64 = 0.5;
 
@@ -94,8 +100,9 @@ impl Engine {
         let mut demanded: Vec<_> = waited_for.map(|(key, download)| (download.segment.start, *key)).collect();
         if state.active && self.playhead.is_known() && self.has_sharing_peers(stream, stream_options) {
             let position = self.playhead.position(self.now);
-            let near = state.segments.between(position, position + stream_options.high_demand_time_window.as_secs_f64());
-            let near = near.iter().take(MOST_NEAR_SEGMENTS).map(|segment| (segment.start, SegmentKey { stream, id: segment.id }));
+            let until = position + stream_options.high_demand_time_window.as_secs_f64();
+            let near = state.segments.between(position, until, state.in_parts);
+            let near = near.take(MOST_NEAR_SEGMENTS).map(|segment| (segment.start, SegmentKey { stream, id: segment.id }));
             demanded.extend(near.filter(|(_, key)| !self.stored.contains(*key)));
         }
         demanded.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
@@ -141,6 +148,17 @@ impl Engine {
             return self.watch_peer(key, peer, stream_options);
         }
         let at_slack_end = self.now.offset_secs(slack_s.max(LATE_TRANSFER_CHECK_S));
+        if (!is_urgent || origin_has_failed) && self.p2p_downloads(key.stream) < stream_options.simultaneous_p2p_downloads {
+            match self.choose_relay(key, stream_options) {
+                Relay::Ask(peer) => {
+                    self.start_p2p(key, peer);
+                    self.announcements_due.insert(key.stream);
+                    return self.watch_peer(key, peer, stream_options);
+                }
+                Relay::Wait(until) => return until.min(at_slack_end),
+                Relay::None => {}
+            }
+        }
         if self.somebody_has_or_loads(key, stream_options) {
             return at_slack_end;
         }
@@ -167,33 +185,58 @@ impl Engine {
 
     /// A peer sends. When the slack is used up and it will not be in time, the origin takes over at the byte reached.
     fn watch_peer(&mut self, key: SegmentKey, connection: ConnectionId, stream_options: &StreamConfig) -> Timestamp {
+        let patience_ends_at = self.relay_patience_ends_at(connection);
+        if patience_ends_at.is_some_and(|at| at <= self.now)
+            && let Some(peer) = self.best_peer(key)
+        {
+            self.abort_source(key);
+            self.start_p2p(key, peer);
+            return self.watch_peer(key, peer, stream_options);
+        }
         let slack_s = self.slack_s(key);
         if slack_s > 0.0 {
-            return self.now.offset_secs(slack_s);
+            let patience_ends_at = patience_ends_at.filter(|at| *at > self.now).unwrap_or(Timestamp::FAR_FUTURE);
+            return self.now.offset_secs(slack_s).min(patience_ends_at);
         }
         let need_s = self.need_s(key);
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
-        let arrival_s = self.peers.get(&connection).and_then(|peer| peer.arrival_s(download.remaining(), self.now));
+        let Some(peer) = self.peers.get(&connection) else { return Timestamp::FAR_FUTURE };
+        let Some(transfer) = peer.download.as_ref() else { return Timestamp::FAR_FUTURE };
+        if download.is_paced() && transfer.is_relay && transfer.first_byte_at.is_some() {
+            // The origin has no more of it either, as long as bytes come now and then.
+            let silent_at = transfer.last_byte_at.offset_secs(LONGEST_PACED_SILENCE_S);
+            if silent_at > self.now {
+                return silent_at;
+            }
+        }
+        let missing = if transfer.is_relay { self.missing_bytes(key).map(|bytes| bytes as u64) } else { download.remaining() };
+        let arrival_s = peer.arrival_s(missing, self.now);
         let origin_s = self.origin_estimate_s(key);
         // While the origin could still rescue it, the peer may go on; after that only if the origin would surely be later still.
         let may_go_on =
             |arrival_s: f64| if need_s > origin_s * 2.0 { arrival_s < need_s * 0.5 } else { arrival_s * SURELY_FASTER < origin_s };
         let in_time = arrival_s.is_some_and(may_go_on);
         // An origin that has just failed, or was left for its slowness, is no rescue; a peer that sends nothing has its own timeout.
-        let is_no_rescue = download.http_failures > 0 || (download.left_origin && arrival_s.is_some());
+        let is_no_rescue = (download.http_failures > 0 && !transfer.is_relay) || (download.left_origin && arrival_s.is_some());
         if in_time || is_no_rescue || !self.origin_may_be_asked(key, stream_options, true) {
             return self.now.offset_secs(LATE_TRANSFER_CHECK_S);
         }
         let answer_time = stream_options.p2p_not_receiving_bytes_timeout / 2;
-        let transfer = self.peers.get(&connection).and_then(|peer| peer.download.as_ref());
-        let is_unanswered =
-            transfer.is_some_and(|transfer| transfer.first_byte_at.is_none() && self.now >= transfer.asked_at + answer_time);
+        let is_relay = transfer.is_relay;
+        let has_answered = if is_relay { transfer.bytes > 0 } else { transfer.first_byte_at.is_some() };
+        let is_unanswered = !has_answered && self.now >= transfer.asked_at + answer_time;
         self.abort_source(key);
         if is_unanswered {
-            self.note_unanswered_request(connection);
+            self.note_unanswered_request(connection, is_relay);
         }
         self.start_http(key);
         Timestamp::FAR_FUTURE
+    }
+
+    /// When a peer that is loading the segment itself, and has nothing more of it, may be left for one that has it whole.
+    fn relay_patience_ends_at(&self, connection: ConnectionId) -> Option<Timestamp> {
+        let transfer = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).filter(|transfer| transfer.is_relay)?;
+        Some(transfer.last_byte_at.offset_secs(RELAY_PATIENCE_S))
     }
 
     /// The origin sends. When playback will have to wait for it and a peer would be much faster, the peer goes on at the byte reached.
@@ -202,7 +245,7 @@ impl Engine {
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
         let Source::Http(transfer) = &download.source else { return Timestamp::FAR_FUTURE };
         // An origin that shares the link with peers says nothing about itself.
-        if download.left_origin || self.transfers(key.stream) > 1 {
+        if download.left_origin || transfer.is_paced || self.transfers(key.stream) > 1 {
             return Timestamp::FAR_FUTURE;
         }
         let arrival_s = transfer.arrival_s(download.remaining(), self.now);
@@ -232,21 +275,31 @@ impl Engine {
     }
 
     /// True while what playback needs before a time of the stream may come late if the bandwidth is shared with another transfer.
-    fn is_short_before(&self, stream: StreamKey, start: f64) -> bool {
+    pub(super) fn is_short_before(&self, stream: StreamKey, start: f64) -> bool {
         let position = self.playhead.position(self.now);
         let mut earlier = self.downloads.of_stream(stream).filter(|(_, download)| {
             // What failed and rests must not hold up what comes after it.
             let is_to_come = download.segment.end() > position && download.last_failure.is_none();
-            download.segment.start < start && (is_to_come || !download.players.is_empty())
+            // What comes at the pace at which it is made takes little bandwidth and would come no sooner.
+            let is_running_its_pace = download.is_paced() && !matches!(download.source, Source::None);
+            download.segment.start < start && (is_to_come || !download.players.is_empty()) && !is_running_its_pace
         });
         let sharers = self.transfers(stream).max(1) as f64;
         earlier.any(|(other, _)| self.slack_s(*other) < self.origin_estimate_s(*other) * sharers)
     }
 
-    /// Seconds until playback needs a segment.
+    /// Seconds until playback needs a segment; of one that is not finished, the bytes after those that are here.
     fn need_s(&self, key: SegmentKey) -> f64 {
-        let Some(download) = self.downloads.by_segment.get(&key) else { return 0.0 };
-        if self.playhead.is_known() { self.playhead.seconds_until(download.segment.start, self.now) } else { 0.0 }
+        let Some(download) = self.downloads.by_segment.get(&key).filter(|_| self.playhead.is_known()) else { return 0.0 };
+        let segment = &download.segment;
+        let is_here = if segment.form == SegmentForm::Unfinished { self.share_here(key, download) } else { 0.0 };
+        self.playhead.seconds_until(segment.start + segment.duration * is_here, self.now)
+    }
+
+    /// The share of a segment that is here, or probably is.
+    fn share_here(&self, key: SegmentKey, download: &Download) -> f64 {
+        let total = download.total.map(|total| total as f64).or_else(|| self.streams.get(&key.stream)?.expected_size(&download.segment));
+        total.map_or(0.0, |total| (download.bytes.len() as f64 / total.max(1.0)).min(1.0))
     }
 
     /// Seconds for which something better than the origin may be waited for.
@@ -260,6 +313,10 @@ impl Engine {
     /// Seconds that the origin would probably take for what is missing.
     fn origin_estimate_s(&self, key: SegmentKey) -> f64 {
         let Some(download) = self.downloads.by_segment.get(&key) else { return 0.0 };
+        if download.segment.form == SegmentForm::Unfinished {
+            // The rest of it comes when it is made, from wherever.
+            return self.origin_speed.response_s(download.kind).unwrap_or(UNMEASURED_RESPONSE_S);
+        }
         let measured = self.missing_bytes(key).and_then(|bytes| self.origin_speed.estimate_s(download.kind, bytes));
         measured.unwrap_or(download.segment.duration * UNMEASURED_ORIGIN_SHARE)
     }
@@ -267,22 +324,19 @@ impl Engine {
     /// Bytes that are missing of a segment, or probably are.
     fn missing_bytes(&self, key: SegmentKey) -> Option<f64> {
         let download = self.downloads.by_segment.get(&key)?;
-        let expected = || self.streams.get(&key.stream)?.expected_size(&download.segment);
+        let expected = || Some((self.streams.get(&key.stream)?.expected_size(&download.segment)? - download.bytes.len() as f64).max(1.0));
         download.remaining().map(|bytes| bytes as f64).or_else(expected)
     }
 
-    /// The free peer that would have it here first.
+    /// The free peer that has it whole and would have it here first.
     fn best_peer(&self, key: SegmentKey) -> Option<ConnectionId> {
         let state = self.streams.get(&key.stream)?;
         let download = self.downloads.by_segment.get(&key)?;
-        if !download.may_ask_peers() {
-            return None;
-        }
         let bytes = self.missing_bytes(key).unwrap_or(0.0);
         let candidates = state.swarm.as_ref()?.connected.iter().filter_map(|connection| {
             let peer = self.peers.get(connection)?;
-            let is_free = peer.download.is_none() && !download.refused_by.contains(connection);
-            (is_free && peer.has(key.id)).then(|| {
+            let may_be_asked = peer.download.is_none() && download.may_be_asked(*connection, true) && may_go_on(download, peer);
+            (may_be_asked && peer.has(key.id)).then(|| {
                 let spread = spread(&peer.id.0, key.id.0 as u64 ^ self.own_number) as f64 / u64::MAX as f64;
                 (peer.estimate_s(bytes) * (1.0 + CHOICE_SPREAD * spread), *connection)
             })
@@ -293,19 +347,19 @@ impl Engine {
     fn somebody_has_or_loads(&self, key: SegmentKey, stream_options: &StreamConfig) -> bool {
         let Some(download) = self.downloads.by_segment.get(&key) else { return false };
         let mut peers = self.sharing_peers(key.stream, stream_options);
-        download.may_ask_peers()
-            && peers.any(|(connection, peer)| {
-                let announced = peer.announced.as_ref();
-                !download.refused_by.contains(connection) && announced.is_some_and(|a| a.has(key.id) || a.is_loading(key.id))
-            })
+        peers.any(|(connection, peer)| {
+            let Some(announced) = peer.announced.as_ref().filter(|_| may_go_on(download, peer)) else { return false };
+            let has_or_loads = announced.has(key.id) || announced.is_loading(key.id) || self.may_pass_on(peer, download, key);
+            has_or_loads && download.may_be_asked(*connection, announced.has(key.id))
+        })
     }
 
     /// Connected peers that have said what they have.
-    fn sharing_peers<'a>(
+    pub(super) fn sharing_peers<'a>(
         &'a self,
         stream: StreamKey,
         stream_options: &StreamConfig,
-    ) -> impl Iterator<Item = (&'a ConnectionId, &'a super::peers::Peer)> + use<'a> {
+    ) -> impl Iterator<Item = (&'a ConnectionId, &'a Peer)> + use<'a> {
         let swarm = self.streams.get(&stream).and_then(|state| state.swarm.as_ref()).filter(|_| !stream_options.p2p_download_disabled);
         let connected = swarm.into_iter().flat_map(|swarm| swarm.connected.iter());
         connected.filter_map(|connection| Some((connection, self.peers.get(connection)?))).filter(|(_, peer)| peer.announced.is_some())
@@ -317,24 +371,39 @@ impl Engine {
 
     /// When it is our turn to fetch what nobody has. Rank 0 of those that come to this segment soon goes at once.
     fn turn_to_fetch(&self, key: SegmentKey, slack_s: f64, stream_options: &StreamConfig) -> Timestamp {
-        let (Some(state), Some(download)) = (self.streams.get(&key.stream), self.downloads.by_segment.get(&key)) else { return self.now };
-        let place = |peer: &[u8; 20]| spread(peer, spread(&state.info_hash.0, key.id.0 as u64));
+        let (Some(place), Some(download)) = (self.place_in_election(key), self.downloads.by_segment.get(&key)) else { return self.now };
         let ours = place(&self.peer_id.0);
-        let near_s = stream_options.high_demand_time_window.as_secs_f64();
-        let first_near = state.segments.between(download.segment.start - near_s, download.segment.start).first().map_or(key.id, |s| s.id);
-        let before = first_near..=SegmentId(key.id.0.saturating_sub(1));
-        let interested = self.sharing_peers(key.stream, stream_options).filter(|(_, peer)| {
-            let comes_here = peer.announced.as_ref().is_some_and(|announced| announced.is_empty() || announced.touches(&before));
-            peer.id.is_ours() && comes_here
-        });
         let (mut rank, mut ranks) = (0_u32, 1_u32);
-        for (_, peer) in interested {
+        for (_, peer) in self.rivals(key, stream_options) {
             rank += u32::from(place(&peer.id.0) < ours);
             ranks += 1;
         }
         let waited_s = self.now.since(download.wanted_since).as_secs_f64();
         let wait_s = ((slack_s + waited_s) / f64::from(ranks)).clamp(SHORTEST_RANK_WAIT_S, LONGEST_RANK_WAIT_S);
         download.wanted_since.offset_secs(wait_s * f64::from(rank))
+    }
+
+    /// What orders the peers that come to a segment, alike for all of them.
+    pub(super) fn place_in_election(&self, key: SegmentKey) -> Option<impl Fn(&[u8; 20]) -> u64 + use<>> {
+        let of_segment = spread(&self.streams.get(&key.stream)?.info_hash.0, key.id.0 as u64);
+        Some(move |peer: &[u8; 20]| spread(peer, of_segment))
+    }
+
+    /// Connected peers of ours that are coming to a segment: they have said that they have, or are loading, something in the window before
+    /// it, or nothing at all so far.
+    pub(super) fn rivals<'a>(
+        &'a self,
+        key: SegmentKey,
+        stream_options: &StreamConfig,
+    ) -> impl Iterator<Item = (&'a ConnectionId, &'a Peer)> + use<'a> {
+        let start = self.downloads.by_segment.get(&key).map_or(f64::MIN, |download| download.segment.start);
+        let near_s = stream_options.high_demand_time_window.as_secs_f64();
+        let state = self.streams.get(&key.stream);
+        let before = state.map_or_else(Vec::new, |state| state.segments.id_ranges(start - near_s, start, key.id.is_part()));
+        self.sharing_peers(key.stream, stream_options).filter(move |(_, peer)| {
+            let comes_here = |announced: &Announced| announced.is_empty() || before.iter().any(|ids| announced.touches(ids));
+            peer.id.is_ours() && peer.announced.as_ref().is_some_and(comes_here)
+        })
     }
 
     /// Until when peers may still turn up in a swarm just joined; not later than now when they need not be waited for.
@@ -369,6 +438,7 @@ impl Engine {
         download.http_retry_at = self.now.offset_secs(FAILED_SEGMENT_REST_S);
         download.refused_by.clear();
         let retry_at = download.http_retry_at;
+        self.end_followers(key);
         self.fail_players(key, &error);
         retry_at
     }
@@ -377,67 +447,14 @@ impl Engine {
         self.downloads.of_stream(stream).filter(|(_, download)| !matches!(download.source, Source::None)).count()
     }
 
-    fn p2p_downloads(&self, stream: StreamKey) -> usize {
+    pub(super) fn p2p_downloads(&self, stream: StreamKey) -> usize {
         self.downloads.of_stream(stream).filter(|(_, download)| matches!(download.source, Source::Peer(_))).count()
     }
+}
 
-    /// Beyond the near window peers give what they have, one slot being left for what is needed sooner.
-    fn prefetch(&mut self, stream: StreamKey, stream_options: &StreamConfig) {
-        let slots = stream_options.simultaneous_p2p_downloads.saturating_sub(1).max(1);
-        while self.p2p_downloads(stream) < slots {
-            let Some((key, connection)) = self.next_to_prefetch(stream, stream_options) else {
-                if let Some(state) = self.streams.get_mut(&stream) {
-                    state.prefetch_is_idle = true;
-                }
-                return;
-            };
-            let Some(segment) = self.streams.get(&stream).and_then(|state| state.segments.get(key.id)).cloned() else { return };
-            self.want(key, segment);
-            self.start_p2p(key, connection);
-        }
-    }
-
-    fn next_to_prefetch(&self, stream: StreamKey, stream_options: &StreamConfig) -> Option<(SegmentKey, ConnectionId)> {
-        let state = self.streams.get(&stream).filter(|state| state.active && !state.prefetch_is_idle)?;
-        if !self.playhead.is_known() {
-            return None;
-        }
-        let position = self.playhead.position(self.now);
-        let window = position..position + stream_options.p2p_download_time_window.as_secs_f64();
-        let ahead = state.segments.between(window.start, window.end);
-        let (first, last) = (ahead.first()?.id, ahead.last()?.id);
-        let peers = self.sharing_peers(stream, stream_options).filter(|(_, peer)| peer.download.is_none());
-        let candidates = peers.filter_map(|(connection, peer)| {
-            let loaded = &peer.announced.as_ref()?.loaded;
-            let from = loaded.partition_point(|id| *id < first);
-            let ours = loaded[from..].iter().take(MOST_PREFETCH_STEPS).take_while(|id| **id <= last);
-            let key = ours.map(|id| SegmentKey { stream, id: *id }).find(|key| self.may_be_prefetched(*key, *connection))?;
-            Some((key, *connection))
-        });
-        let (key, _) = candidates.min()?;
-        let segment = state.segments.get(key.id)?;
-        let bytes = state.expected_size(segment).unwrap_or(0.0) as u64;
-        if self.is_short_before(stream, segment.start) || !self.stored.has_room(bytes, position) {
-            return None;
-        }
-        Some((key, self.best_free_peer_with(key)?))
-    }
-
-    fn may_be_prefetched(&self, key: SegmentKey, connection: ConnectionId) -> bool {
-        let is_free = self.downloads.by_segment.get(&key).is_none_or(|download| {
-            matches!(download.source, Source::None) && download.may_ask_peers() && !download.refused_by.contains(&connection)
-        });
-        is_free && !self.stored.contains(key) && self.streams.get(&key.stream).is_some_and(|state| state.segments.get(key.id).is_some())
-    }
-
-    fn best_free_peer_with(&self, key: SegmentKey) -> Option<ConnectionId> {
-        let swarm = self.streams.get(&key.stream)?.swarm.as_ref()?;
-        let free = swarm.connected.iter().filter(|connection| {
-            self.peers.get(connection).is_some_and(|peer| peer.download.is_none() && peer.has(key.id))
-                && self.may_be_prefetched(key, **connection)
-        });
-        free.min_by_key(|connection| spread(&self.peers[*connection].id.0, key.id.0 as u64 ^ self.own_number)).copied()
-    }
+/// True when a peer can give what is missing, whatever it has.
+pub(super) fn may_go_on(download: &Download, peer: &Peer) -> bool {
+    download.any_peer_may_go_on() || peer.passes_on()
 }
 
 fn download_is_exhausted(engine: &Engine, key: SegmentKey, stream_options: &StreamConfig) -> bool {

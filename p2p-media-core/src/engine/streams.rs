@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use bytes::Bytes;
+
 use super::input::ConnectionId;
 use super::segment_list::SegmentList;
 use super::throughput::{Average, SourceSpeed};
@@ -20,6 +22,8 @@ pub(super) struct StreamState {
     pub(super) active: bool,
     /// When it became active.
     pub(super) active_since: Timestamp,
+    /// Its player last asked for a part: it is read in parts where there are any.
+    pub(super) in_parts: bool,
     /// Media bytes per second of playing time, from the segments loaded so far.
     pub(super) bytes_per_media_s: Average,
     /// The last search for something to prefetch found nothing, and nothing has changed since.
@@ -33,6 +37,8 @@ pub(super) struct Swarm {
     pub(super) joined_at: Timestamp,
     /// Peers with an open channel.
     pub(super) connected: BTreeSet<ConnectionId>,
+    /// What all official peers among them were told last.
+    pub(super) official_announcement: Vec<Bytes>,
 }
 
 impl StreamState {
@@ -43,6 +49,7 @@ impl StreamState {
             segments: SegmentList::default(),
             active: false,
             active_since: Timestamp::ZERO,
+            in_parts: false,
             bytes_per_media_s: Average::default(),
             prefetch_is_idle: false,
             swarm: None,
@@ -78,6 +85,14 @@ impl OriginSpeed {
         match kind {
             StreamKind::Main => &mut self.main,
             StreamKind::Secondary => &mut self.secondary,
+        }
+    }
+
+    /// Seconds until the first byte of a transfer.
+    pub(super) fn response_s(&self, kind: StreamKind) -> Option<f64> {
+        match kind {
+            StreamKind::Main => self.main.response_s.get(),
+            StreamKind::Secondary => self.secondary.response_s.get(),
         }
     }
 

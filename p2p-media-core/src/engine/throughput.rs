@@ -40,6 +40,22 @@ impl SourceSpeed {
         }
     }
 
+    /// Notes a first byte that came this long after the request, perhaps because there was nothing to send before: the source is no slower.
+    pub(super) fn add_longest_response(&mut self, time: Duration) {
+        let seconds = time.as_secs_f64();
+        if self.response_s.get().is_none_or(|average| seconds < average) {
+            self.response_s.add(seconds);
+        }
+    }
+
+    /// Notes a transfer that was perhaps held up by something before the source: the source is no slower.
+    pub(super) fn add_slowest_transfer(&mut self, bytes: u64, time: Duration) {
+        let rate = bytes as f64 / time.max(SHORTEST_MEASURED).as_secs_f64();
+        if self.bytes_per_s.get().is_none_or(|average| rate > average) {
+            self.add_transfer(bytes, time);
+        }
+    }
+
     /// Seconds that `bytes` would take from request to last byte; `None` while nothing has been measured.
     pub(super) fn estimate_s(&self, bytes: f64) -> Option<f64> {
         Some(self.response_s.get()? + bytes / self.bytes_per_s.get()?.max(1.0))
@@ -60,5 +76,11 @@ mod tests {
         speed.add_transfer(0, Duration::from_secs(9));
         speed.add_transfer(2000, Duration::from_secs(1));
         assert_eq!(speed.bytes_per_s.get(), Some(1300.0));
+        speed.add_slowest_transfer(1000, Duration::from_secs(1));
+        speed.add_longest_response(Duration::from_secs(1));
+        assert_eq!((speed.bytes_per_s.get(), speed.response_s.get()), (Some(1300.0), Some(0.1)));
+        speed.add_slowest_transfer(2300, Duration::from_secs(1));
+        speed.add_longest_response(Duration::ZERO);
+        assert_eq!((speed.bytes_per_s.get(), speed.response_s.get()), (Some(1600.0), Some(0.07)));
     }
 }

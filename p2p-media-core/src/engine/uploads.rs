@@ -33,28 +33,37 @@ const PACER_BURST_S: f64 = 0.25;
 /// A segment on its way to a peer.
 #[derive(Debug)]
 pub(super) struct Upload {
-    segment: SegmentKey,
-    request: RequestId,
-    first_byte: u64,
-    moved_at: Timestamp,
-    state: UploadState,
+    pub(super) segment: SegmentKey,
+    pub(super) request: RequestId,
+    pub(super) first_byte: u64,
+    /// The byte after the last one wanted; beyond the end where all are.
+    pub(super) end: u64,
+    pub(super) moved_at: Timestamp,
+    /// The peer was told how many bytes come.
+    pub(super) size_is_told: bool,
+    pub(super) state: UploadState,
 }
 
 #[derive(Debug)]
-enum UploadState {
+pub(super) enum UploadState {
     /// For a slot.
     Waiting,
     /// For storage.
     Loading(LoadId),
     /// Up to here it has been handed out.
     Sending { bytes: SegmentBytes, offset: u64 },
+    /// We are loading it ourselves; up to here it has been handed out.
+    Following { offset: u64 },
 }
 
 /// Who waits for a slot, and how fast we may send.
 #[derive(Debug)]
 pub(super) struct UploadQueue {
     waiting: VecDeque<ConnectionId>,
-    active: usize,
+    /// Slots in use. Peers whose segment became complete while they followed it keep on beyond the limit: they have little left to get.
+    pub(super) active: usize,
+    /// Peers that follow a transfer of ours, without a slot.
+    pub(super) following: usize,
     limit_bytes_per_s: Option<u64>,
     allowance_bytes: f64,
     allowance_at: Timestamp,
@@ -62,7 +71,7 @@ pub(super) struct UploadQueue {
 
 impl UploadQueue {
     pub(super) const fn new(limit_bytes_per_s: Option<u64>, now: Timestamp) -> Self {
-        Self { waiting: VecDeque::new(), active: 0, limit_bytes_per_s, allowance_bytes: 0.0, allowance_at: now }
+        Self { waiting: VecDeque::new(), active: 0, following: 0, limit_bytes_per_s, allowance_bytes: 0.0, allowance_at: now }
     }
 
     pub(super) const fn set_limit(&mut self, limit_bytes_per_s: Option<u64>) {
@@ -89,19 +98,35 @@ impl UploadQueue {
 
 impl Engine {
     /// A peer asks for a segment. The upload in progress, if any, ends.
-    pub(super) fn upload_requested(&mut self, connection: ConnectionId, id: SegmentId, request: RequestId, first_byte: u64) {
+    pub(super) fn upload_requested(
+        &mut self,
+        connection: ConnectionId,
+        id: SegmentId,
+        request: RequestId,
+        first_byte: u64,
+        last_byte: Option<u64>,
+    ) {
         self.end_upload(connection);
-        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let Some(peer) = self.peers.get(&connection) else { return };
         let segment = SegmentKey { stream: peer.stream, id };
         let stream_options = options(&self.config, peer.kind);
-        let refused = stream_options.p2p_upload_disabled || stream_options.p2p_disabled || !self.stored.contains(segment);
+        let end = last_byte.map_or(u64::MAX, |last| last.saturating_add(1));
+        let refused = stream_options.p2p_upload_disabled || stream_options.p2p_disabled || end <= first_byte;
+        let state = UploadState::Waiting;
+        let upload = Upload { segment, request, first_byte, end, moved_at: self.now, size_is_told: false, state };
+        if !refused && self.downloads.by_segment.contains_key(&segment) && self.follow(connection, &upload) {
+            self.start_waiting_uploads();
+            return;
+        }
+        let refused = refused || !self.stored.contains(segment);
         let reads = self.loads_for_uploads.values().filter(|reader| **reader == connection).count();
         if refused || reads >= MOST_READS_PER_PEER || self.uploads.waiting.len() >= MOST_WAITING {
             self.send_command(connection, &Command::Absent { segment: id, request });
             self.start_waiting_uploads();
             return;
         }
-        peer.upload = Some(Upload { segment, request, first_byte, moved_at: self.now, state: UploadState::Waiting });
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        peer.upload = Some(upload);
         self.uploads.waiting.push_back(connection);
         self.start_waiting_uploads();
     }
@@ -121,6 +146,12 @@ impl Engine {
             UploadState::Waiting => self.uploads.waiting.retain(|waiting| *waiting != connection),
             // The read goes on and stays in the books, or a peer could begin any number of them.
             UploadState::Loading(_) | UploadState::Sending { .. } => self.uploads.active -= 1,
+            UploadState::Following { .. } => {
+                self.uploads.following -= 1;
+                if let Some(download) = self.downloads.by_segment.get_mut(&upload.segment) {
+                    download.followers.remove(&connection);
+                }
+            }
         }
     }
 
@@ -156,10 +187,10 @@ impl Engine {
         if !matches!(upload.state, UploadState::Loading(expected) if expected == load) {
             return;
         }
-        let (segment, request, first_byte) = (upload.segment, upload.request, upload.first_byte);
+        let (segment, request, first_byte, end) = (upload.segment, upload.request, upload.first_byte, upload.end);
         match bytes.filter(|bytes| first_byte <= bytes.len()) {
             Some(bytes) => {
-                let remaining = bytes.len() - first_byte;
+                let remaining = Some(bytes.len().min(end) - first_byte);
                 upload.state = UploadState::Sending { bytes, offset: first_byte };
                 self.stored.touch(segment);
                 self.send_command(connection, &Command::Data { segment: segment.id, request, remaining });
@@ -167,11 +198,18 @@ impl Engine {
             }
             None => {
                 upload.state = UploadState::Sending { bytes: SegmentBytes::new(), offset: 0 };
-                self.end_upload(connection);
-                self.send_command(connection, &Command::Absent { segment: segment.id, request });
-                self.start_waiting_uploads();
+                self.refuse_upload(connection);
             }
         }
+    }
+
+    /// Ends a peer's upload: we do not have the segment, or not any more.
+    pub(super) fn refuse_upload(&mut self, connection: ConnectionId) {
+        let Some(upload) = self.peers.get(&connection).and_then(|peer| peer.upload.as_ref()) else { return };
+        let absent = Command::Absent { segment: upload.segment.id, request: upload.request };
+        self.end_upload(connection);
+        self.send_command(connection, &absent);
+        self.start_waiting_uploads();
     }
 
     /// Bytes left for a peer: there is room for more.
@@ -191,19 +229,29 @@ impl Engine {
         }
     }
 
-    fn continue_upload(&mut self, connection: ConnectionId) {
+    pub(super) fn continue_upload(&mut self, connection: ConnectionId) {
         loop {
             let may_send_at = self.uploads.may_send_at(self.now);
             let Some(peer) = self.peers.get_mut(&connection) else { return };
             let limit = options(&self.config, peer.kind).webrtc_max_message_size.min(MOST_PAYLOAD_BYTES);
-            let Some(Upload { segment, request, moved_at, state: UploadState::Sending { bytes, offset }, .. }) = peer.upload.as_mut()
-            else {
-                return;
+            let Some(Upload { segment, request, end, moved_at, state, .. }) = peer.upload.as_mut() else { return };
+            let (bytes, offset, is_all) = match state {
+                UploadState::Sending { bytes, offset } => (&*bytes, offset, true),
+                UploadState::Following { offset } => match self.downloads.by_segment.get(segment) {
+                    Some(download) => (&download.bytes, offset, false),
+                    None => return,
+                },
+                UploadState::Waiting | UploadState::Loading(_) => return,
             };
             if peer.unsent_bytes >= MOST_UNSENT_BYTES {
                 return;
             }
-            let Some(chunk) = payload_chunk(bytes, *offset, limit) else {
+            let wanted = usize::try_from(*end - *offset).unwrap_or(limit).min(limit);
+            let chunk = if wanted == 0 { None } else { payload_chunk(bytes, *offset, wanted) };
+            let Some(chunk) = chunk else {
+                if !is_all && wanted > 0 {
+                    return; // more will come
+                }
                 let completed = Command::Completed { segment: segment.id, request: *request };
                 self.end_upload(connection);
                 self.send_command(connection, &completed);

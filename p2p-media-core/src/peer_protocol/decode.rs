@@ -4,7 +4,7 @@ use super::encode::{ARRAY, STRING, code, field};
 use super::{Command, PeerMisbehaved, RequestId, integers};
 use crate::media::SegmentId;
 
-/// Most ids in the two lists of an announcement together, before duplicates are dropped. The format holds about as many in one list.
+/// Most ids in the lists of an announcement together, before duplicates are dropped. The format holds about as many in one list.
 pub const MAX_ANNOUNCED_IDS: usize = 65_536;
 
 /// Number of ids of which the official encoder writes the count, a byte, as 0.
@@ -20,13 +20,16 @@ pub(super) fn command(body: &[u8]) -> Result<Command, PeerMisbehaved> {
 }
 
 fn announcement(fields: &[u8]) -> Result<Command, PeerMisbehaved> {
-    let (mut loaded, mut loading) = (Vec::new(), Vec::new());
+    let (mut loaded, mut loading, mut relaying) = (Vec::new(), Vec::new(), None::<Vec<SegmentId>>);
     let mut lists = 0;
     let mut input = Input(fields);
+    let limit = |others: usize| MAX_ANNOUNCED_IDS.saturating_sub(others);
     while let Some(name) = input.byte() {
+        let relayed = relaying.as_ref().map_or(0, Vec::len);
         let read = match name {
-            field::LOADED => input.ids(&mut loaded, MAX_ANNOUNCED_IDS - loading.len()).map(|()| lists += 1),
-            field::LOADING => input.ids(&mut loading, MAX_ANNOUNCED_IDS - loaded.len()).map(|()| lists += 1),
+            field::LOADED => input.ids(&mut loaded, limit(loading.len() + relayed)).map(|()| lists += 1),
+            field::LOADING => input.ids(&mut loading, limit(loaded.len() + relayed)).map(|()| lists += 1),
+            field::RELAYING => input.ids(relaying.get_or_insert_default(), limit(loaded.len() + loading.len())),
             name if name.is_ascii_alphabetic() => input.skip_item(),
             _ => Err(PeerMisbehaved::MalformedCommand),
         };
@@ -38,12 +41,12 @@ fn announcement(fields: &[u8]) -> Result<Command, PeerMisbehaved> {
             Err(misbehaved) => return Err(misbehaved),
         }
     }
-    for ids in [&mut loaded, &mut loading] {
+    for ids in [Some(&mut loaded), Some(&mut loading), relaying.as_mut()].into_iter().flatten() {
         // Nearly sorted as a rule, which the stable sort uses.
         ids.sort();
         ids.dedup();
     }
-    Ok(Command::Announcement { loaded, loading })
+    Ok(Command::Announcement { loaded, loading, relaying })
 }
 
 /// The fields of all commands but announcements.
@@ -53,6 +56,7 @@ struct Numbers {
     request: Option<u64>,
     remaining: Option<u64>,
     first_byte: Option<u64>,
+    last_byte: Option<u64>,
 }
 
 impl Numbers {
@@ -66,6 +70,7 @@ impl Numbers {
                 field::REQUEST => numbers.request = Some(input.size()?),
                 field::REMAINING => numbers.remaining = Some(input.size()?),
                 field::FIRST_BYTE => numbers.first_byte = Some(input.size()?),
+                field::LAST_BYTE => numbers.last_byte = Some(input.size()?),
                 _ => input.skip_item()?,
             }
         }
@@ -76,8 +81,8 @@ impl Numbers {
         let segment = SegmentId(self.segment.ok_or(PeerMisbehaved::MalformedCommand)?);
         let request = RequestId(self.request.ok_or(PeerMisbehaved::MalformedCommand)?);
         Ok(match code {
-            code::REQUEST => Command::Request { segment, request, first_byte: self.first_byte.unwrap_or(0) },
-            code::DATA => Command::Data { segment, request, remaining: self.remaining.ok_or(PeerMisbehaved::MalformedCommand)? },
+            code::REQUEST => Command::Request { segment, request, first_byte: self.first_byte.unwrap_or(0), last_byte: self.last_byte },
+            code::DATA => Command::Data { segment, request, remaining: self.remaining },
             code::COMPLETED => Command::Completed { segment, request },
             code::ABSENT => Command::Absent { segment, request },
             code::CANCEL => Command::Cancel { segment, request },

@@ -35,10 +35,12 @@ pub(super) mod code {
 pub(super) mod field {
     pub(in super::super) const LOADED: u8 = b'l';
     pub(in super::super) const LOADING: u8 = b'p';
+    pub(in super::super) const RELAYING: u8 = b'q';
     pub(in super::super) const SEGMENT: u8 = b'i';
     pub(in super::super) const REMAINING: u8 = b's';
     pub(in super::super) const REQUEST: u8 = b'r';
     pub(in super::super) const FIRST_BYTE: u8 = b'b';
+    pub(in super::super) const LAST_BYTE: u8 = b'e';
 }
 
 /// Brings the ids closest to `near` to the front, so that an announcement that must leave some out leaves out the far ones. Of two equally
@@ -51,21 +53,32 @@ pub fn sort_nearest_first(ids: &mut [SegmentId], near: SegmentId) {
 pub(super) fn body(command: &Command) -> Vec<u8> {
     let mut out = Vec::with_capacity(64);
     match command {
-        Command::Announcement { loaded, loading } => {
+        Command::Announcement { loaded, loading, relaying } => {
             out.push(code::ANNOUNCEMENT);
             put_ids(field::LOADED, loaded, &mut out);
             put_ids(field::LOADING, loading, &mut out);
+            match relaying.as_deref() {
+                // Its presence says something, also when it is empty.
+                Some([]) => out.extend_from_slice(&[field::RELAYING, ARRAY, 0]),
+                Some(ids) => put_ids(field::RELAYING, ids, &mut out),
+                None => {}
+            }
         }
-        Command::Request { segment, request, first_byte } => {
+        Command::Request { segment, request, first_byte, last_byte } => {
             put_head(code::REQUEST, *segment, &mut out);
             put_request(*request, &mut out);
             if *first_byte > 0 {
                 put_size(field::FIRST_BYTE, *first_byte, &mut out);
             }
+            if let Some(last_byte) = last_byte {
+                put_size(field::LAST_BYTE, *last_byte, &mut out);
+            }
         }
         Command::Data { segment, request, remaining } => {
             put_head(code::DATA, *segment, &mut out);
-            put_size(field::REMAINING, *remaining, &mut out);
+            if let Some(remaining) = remaining {
+                put_size(field::REMAINING, *remaining, &mut out);
+            }
             put_request(*request, &mut out);
         }
         Command::Completed { segment, request } => put_answer(code::COMPLETED, *segment, *request, &mut out),

@@ -20,6 +20,8 @@ pub struct IncomingSegment {
     request: RequestId,
     first_byte: u64,
     total: Option<u64>,
+    /// The peer may leave the size open.
+    may_be_open: bool,
     state: State,
 }
 
@@ -27,10 +29,26 @@ pub struct IncomingSegment {
 enum State {
     /// Requested; no matching data command yet.
     Requested,
-    /// Payload is coming; so many bytes are missing.
-    Receiving(u64),
+    /// Payload is coming.
+    Receiving(Missing),
     /// Completed, absent or violated: everything else is somebody else's.
     Ended,
+}
+
+/// Payload still to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Missing {
+    Exactly(u64),
+    /// The peer does not know the size yet: it ends with `Completed`. More than this no segment has.
+    AtMost(u64),
+}
+
+impl Missing {
+    const fn bytes(self) -> u64 {
+        match self {
+            Self::Exactly(bytes) | Self::AtMost(bytes) => bytes,
+        }
+    }
 }
 
 /// What a message meant to a download.
@@ -40,9 +58,11 @@ pub enum IncomingStep {
     Ignored,
     /// The peer accepts; so many bytes will come.
     Started {
-        /// Bytes to come.
-        remaining: u64,
+        /// Bytes to come; `None` while the peer does not know.
+        remaining: Option<u64>,
     },
+    /// The peer, which did not know before, said how many bytes come: [`IncomingSegment::total`] is known, perhaps all are here.
+    SizeTold,
     /// The next bytes of the segment, in order.
     Bytes(Bytes),
     /// All bytes are there and the peer confirmed it. The download has ended.
@@ -58,7 +78,14 @@ impl IncomingSegment {
     /// the rest of a segment (`first_byte` > 0) when the size is known: whatever the peer then says is checked against it. Without a known
     /// size the peer's word is taken.
     pub const fn new(segment: SegmentId, request: RequestId, first_byte: u64, total: Option<u64>) -> Self {
-        Self { segment, request, first_byte, total, state: State::Requested }
+        Self { segment, request, first_byte, total, may_be_open: false, state: State::Requested }
+    }
+
+    /// The same from a peer that may be loading the segment itself, so that neither side need know the size (our extension): any `first_byte`
+    /// will do, and the peer need not say how many bytes come.
+    #[must_use]
+    pub const fn of_any_size(self) -> Self {
+        Self { may_be_open: true, ..self }
     }
 
     /// The segment asked for.
@@ -81,12 +108,17 @@ impl IncomingSegment {
         matches!(self.state, State::Receiving(_))
     }
 
-    /// Payload that must still come, in bytes; 0 before the peer said how many, and after the end.
+    /// Payload that may still come, in bytes: exactly so much once the size is known; 0 before the peer accepted, and after the end.
     pub const fn remaining(&self) -> u64 {
         match self.state {
-            State::Receiving(missing) => missing,
+            State::Receiving(missing) => missing.bytes(),
             State::Requested | State::Ended => 0,
         }
+    }
+
+    /// True when every byte is here, whether or not the peer has confirmed it.
+    pub const fn has_all(&self) -> bool {
+        matches!(self.state, State::Receiving(Missing::Exactly(0)))
     }
 
     /// A command arrived.
@@ -94,10 +126,21 @@ impl IncomingSegment {
         let ours = |segment: SegmentId, request: RequestId| segment == self.segment && request == self.request;
         match (self.state, command) {
             (State::Requested, Command::Data { segment, request, remaining }) if ours(*segment, *request) => self.start(*remaining),
+            (State::Receiving(Missing::AtMost(most)), Command::Data { segment, request, remaining: Some(remaining) })
+                if ours(*segment, *request) =>
+            {
+                self.size_told(most, *remaining)
+            }
             (State::Receiving(missing), Command::Completed { segment, request }) => match missing {
                 _ if !ours(*segment, *request) => self.violated(PeerMisbehaved::CompletedOther),
-                0 => self.ended(IncomingStep::Completed),
-                missing => self.violated(PeerMisbehaved::CompletedEarly { missing }),
+                Missing::Exactly(0) => self.ended(IncomingStep::Completed),
+                Missing::Exactly(missing) => self.violated(PeerMisbehaved::CompletedEarly { missing }),
+                // No segment is empty.
+                Missing::AtMost(MAX_SEGMENT_BYTES) => self.ended(IncomingStep::Absent),
+                Missing::AtMost(most) => {
+                    self.total = Some(MAX_SEGMENT_BYTES - most);
+                    self.ended(IncomingStep::Completed)
+                }
             },
             (State::Requested | State::Receiving(_), Command::Absent { segment, request }) if ours(*segment, *request) => {
                 self.ended(IncomingStep::Absent)
@@ -110,16 +153,21 @@ impl IncomingSegment {
     pub fn on_payload(&mut self, payload: Bytes) -> IncomingStep {
         let State::Receiving(missing) = self.state else { return IncomingStep::Ignored };
         let arrived = payload.len() as u64;
-        match missing.checked_sub(arrived) {
-            Some(missing) => {
-                self.state = State::Receiving(missing);
-                IncomingStep::Bytes(payload)
-            }
-            None => self.violated(PeerMisbehaved::TooMuchPayload { excess: arrived - missing }),
-        }
+        let Some(left) = missing.bytes().checked_sub(arrived) else {
+            return self.violated(match missing {
+                Missing::Exactly(missing) => PeerMisbehaved::TooMuchPayload { excess: arrived - missing },
+                Missing::AtMost(most) => PeerMisbehaved::SegmentTooLarge { bytes: MAX_SEGMENT_BYTES.saturating_add(arrived - most) },
+            });
+        };
+        self.state = State::Receiving(match missing {
+            Missing::Exactly(_) => Missing::Exactly(left),
+            Missing::AtMost(_) => Missing::AtMost(left),
+        });
+        IncomingStep::Bytes(payload)
     }
 
-    fn start(&mut self, announced: u64) -> IncomingStep {
+    fn start(&mut self, announced: Option<u64>) -> IncomingStep {
+        let Some(announced) = announced else { return self.start_open() };
         let bytes = self.first_byte.saturating_add(announced);
         match self.total {
             Some(total) if bytes != total => {
@@ -128,10 +176,36 @@ impl IncomingSegment {
             _ if bytes > MAX_SEGMENT_BYTES => self.violated(PeerMisbehaved::SegmentTooLarge { bytes }),
             _ => {
                 self.total = Some(bytes);
-                self.state = State::Receiving(announced);
-                IncomingStep::Started { remaining: announced }
+                self.state = State::Receiving(Missing::Exactly(announced));
+                IncomingStep::Started { remaining: Some(announced) }
             }
         }
+    }
+
+    fn start_open(&mut self) -> IncomingStep {
+        // A size that is known here binds the peer, whatever it knows.
+        let remaining = self.total.map(|total| total.saturating_sub(self.first_byte));
+        let missing = remaining.map_or(Missing::AtMost(MAX_SEGMENT_BYTES.saturating_sub(self.first_byte)), Missing::Exactly);
+        if !self.may_be_open {
+            return self.violated(PeerMisbehaved::LengthMissing);
+        }
+        self.state = State::Receiving(missing);
+        IncomingStep::Started { remaining }
+    }
+
+    /// So many bytes come in answer to the request, those included that came before it was known.
+    fn size_told(&mut self, most: u64, announced: u64) -> IncomingStep {
+        let arrived = MAX_SEGMENT_BYTES.saturating_sub(self.first_byte) - most;
+        let total = self.first_byte.saturating_add(announced);
+        if total > MAX_SEGMENT_BYTES {
+            return self.violated(PeerMisbehaved::SegmentTooLarge { bytes: total });
+        }
+        let Some(missing) = announced.checked_sub(arrived) else {
+            return self.violated(PeerMisbehaved::TooMuchPayload { excess: arrived - announced });
+        };
+        self.total = Some(total);
+        self.state = State::Receiving(Missing::Exactly(missing));
+        IncomingStep::SizeTold
     }
 
     fn violated(&mut self, misbehaved: PeerMisbehaved) -> IncomingStep {
@@ -141,5 +215,80 @@ impl IncomingSegment {
     fn ended(&mut self, step: IncomingStep) -> IncomingStep {
         self.state = State::Ended;
         step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEGMENT: SegmentId = SegmentId(5);
+    const REQUEST: RequestId = RequestId(7);
+
+    fn download(first_byte: u64, total: Option<u64>) -> IncomingSegment {
+        IncomingSegment::new(SEGMENT, REQUEST, first_byte, total).of_any_size()
+    }
+
+    const fn data(remaining: Option<u64>) -> Command {
+        Command::Data { segment: SEGMENT, request: REQUEST, remaining }
+    }
+
+    const COMPLETED: Command = Command::Completed { segment: SEGMENT, request: REQUEST };
+
+    fn bytes(count: usize) -> Bytes {
+        vec![7; count].into()
+    }
+
+    #[test]
+    fn a_size_left_open_ends_with_the_completion() {
+        let mut open = download(10, None);
+        assert_eq!(open.on_command(&data(None)), IncomingStep::Started { remaining: None });
+        assert_eq!((open.remaining(), open.total(), open.has_all()), (MAX_SEGMENT_BYTES - 10, None, false));
+        assert_eq!(open.on_payload(bytes(90)), IncomingStep::Bytes(bytes(90)));
+        assert_eq!(open.on_command(&COMPLETED), IncomingStep::Completed);
+        assert_eq!(open.total(), Some(100));
+    }
+
+    #[test]
+    fn a_size_told_later_counts_from_the_byte_asked_for() {
+        for (told, expect, has_all) in [
+            (90, IncomingStep::SizeTold, true),
+            (91, IncomingStep::SizeTold, false),
+            (89, IncomingStep::Violation(PeerMisbehaved::TooMuchPayload { excess: 1 }), false),
+            (MAX_SEGMENT_BYTES, IncomingStep::Violation(PeerMisbehaved::SegmentTooLarge { bytes: MAX_SEGMENT_BYTES + 10 }), false),
+            (u64::MAX, IncomingStep::Violation(PeerMisbehaved::SegmentTooLarge { bytes: u64::MAX }), false),
+        ] {
+            let mut open = download(10, None);
+            open.on_command(&data(None));
+            open.on_payload(bytes(90));
+            assert_eq!((open.on_command(&data(Some(told))), open.has_all()), (expect, has_all));
+        }
+    }
+
+    #[test]
+    fn a_size_known_here_binds_the_peer() {
+        let mut open = download(10, Some(100));
+        assert_eq!(open.on_command(&data(None)), IncomingStep::Started { remaining: Some(90) });
+        assert_eq!(open.on_payload(bytes(91)), IncomingStep::Violation(PeerMisbehaved::TooMuchPayload { excess: 1 }));
+        let mut early = download(10, Some(100));
+        early.on_command(&data(None));
+        assert_eq!(early.on_command(&COMPLETED), IncomingStep::Violation(PeerMisbehaved::CompletedEarly { missing: 90 }));
+    }
+
+    #[test]
+    fn what_has_no_end_is_cut_off_and_what_has_no_bytes_is_absent() {
+        let mut endless = download(MAX_SEGMENT_BYTES - 10, None);
+        endless.on_command(&data(None));
+        let too_large = PeerMisbehaved::SegmentTooLarge { bytes: MAX_SEGMENT_BYTES + 1 };
+        assert_eq!(endless.on_payload(bytes(11)), IncomingStep::Violation(too_large));
+        let mut empty = download(0, None);
+        empty.on_command(&data(None));
+        assert_eq!(empty.on_command(&COMPLETED), IncomingStep::Absent);
+    }
+
+    #[test]
+    fn official_peers_must_say_the_size() {
+        let mut official = IncomingSegment::new(SEGMENT, REQUEST, 0, None);
+        assert_eq!(official.on_command(&data(None)), IncomingStep::Violation(PeerMisbehaved::LengthMissing));
     }
 }

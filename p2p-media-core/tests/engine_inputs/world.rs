@@ -335,17 +335,22 @@ impl World {
             ConnectionAction::Bytes(bytes) => return self.give(Input::PeerMessage(id, bytes.clone().into())),
             ConnectionAction::Announce { first, loaded, loading } => {
                 let ids = |count: i64| (0..count).map(|n| SegmentId(first.saturating_add(n))).collect();
-                Command::Announcement { loaded: ids(i64::from(*loaded)), loading: ids(i64::from(*loading)) }
+                Command::Announcement { loaded: ids(i64::from(*loaded)), loading: ids(i64::from(*loading)), relaying: None }
             }
             ConnectionAction::Request { segment, request, first_byte } => {
                 let number = |value: u64| value & i64::MAX as u64;
-                Command::Request { segment: SegmentId(*segment), request: RequestId(number(*request)), first_byte: number(*first_byte) }
+                Command::Request {
+                    segment: SegmentId(*segment),
+                    request: RequestId(number(*request)),
+                    first_byte: number(*first_byte),
+                    last_byte: None,
+                }
             }
             ConnectionAction::Cancel { segment, request } => {
                 Command::Cancel { segment: SegmentId(*segment), request: RequestId(*request & i64::MAX as u64) }
             }
             ConnectionAction::Data { remaining, off } => {
-                Command::Data { segment, request: answered(*off), remaining: *remaining & i64::MAX as u64 }
+                Command::Data { segment, request: answered(*off), remaining: Some(*remaining & i64::MAX as u64) }
             }
             ConnectionAction::Completed { off } => Command::Completed { segment, request: answered(*off) },
             ConnectionAction::Absent { off } => Command::Absent { segment, request: answered(*off) },

@@ -34,9 +34,12 @@ fn command(value: &Value) -> Option<Command> {
     let segment = || value["i"].as_i64().map(SegmentId);
     let request = || value["r"].as_u64().map(RequestId);
     Some(match value["c"].as_u64()? {
-        0 => Command::Announcement { loaded: ids(&value["l"])?, loading: ids(&value["p"])? },
-        1 => Command::Request { segment: segment()?, request: request()?, first_byte: value["b"].as_u64().unwrap_or(0) },
-        2 => Command::Data { segment: segment()?, request: request()?, remaining: value["s"].as_u64()? },
+        0 => Command::Announcement { loaded: ids(&value["l"])?, loading: ids(&value["p"])?, relaying: None },
+        1 => {
+            let first_byte = value["b"].as_u64().unwrap_or(0);
+            Command::Request { segment: segment()?, request: request()?, first_byte, last_byte: None }
+        }
+        2 => Command::Data { segment: segment()?, request: request()?, remaining: Some(value["s"].as_u64()?) },
         3 => Command::Completed { segment: segment()?, request: request()? },
         4 => Command::Absent { segment: segment()?, request: request()? },
         5 => Command::Cancel { segment: segment()?, request: request()? },
@@ -56,12 +59,12 @@ fn ids(runs: &Value) -> Option<Vec<SegmentId>> {
 /// As the decoder gives it: ids sorted, each once.
 fn decoded(command: Command) -> Command {
     match command {
-        Command::Announcement { mut loaded, mut loading } => {
-            for ids in [&mut loaded, &mut loading] {
+        Command::Announcement { mut loaded, mut loading, mut relaying } => {
+            for ids in [Some(&mut loaded), Some(&mut loading), relaying.as_mut()].into_iter().flatten() {
                 ids.sort();
                 ids.dedup();
             }
-            Command::Announcement { loaded, loading }
+            Command::Announcement { loaded, loading, relaying }
         }
         other => other,
     }

@@ -50,7 +50,7 @@ impl Receiver {
                 (None, PeerMessage::Payload(_)) => IncomingStep::Ignored,
             };
             match step {
-                IncomingStep::Ignored | IncomingStep::Started { .. } => {}
+                IncomingStep::Ignored | IncomingStep::Started { .. } | IncomingStep::SizeTold => {}
                 IncomingStep::Bytes(bytes) => self.loaded += bytes.len() as u64,
                 IncomingStep::Completed => self.ended = Some("succeed"),
                 IncomingStep::Absent => self.ended = Some("failed"),
@@ -64,7 +64,7 @@ impl Receiver {
     }
 
     fn data(&mut self, request: RequestId, remaining: u64) {
-        self.command(&Command::Data { segment: SEGMENT, request, remaining });
+        self.command(&Command::Data { segment: SEGMENT, request, remaining: Some(remaining) });
     }
 
     fn payload(&mut self, bytes: usize) {
@@ -128,7 +128,7 @@ fn play(name: &str) -> Receiver {
         }
         "no answer -> timeout -> Cancel" => {}
         "Absent" => {
-            r.command(&Command::Announcement { loaded: vec![SEGMENT, SegmentId(6)], loading: Vec::new() });
+            r.command(&Command::Announcement { loaded: vec![SEGMENT, SegmentId(6)], loading: Vec::new(), relaying: None });
             r.command(&Command::Absent { segment: SEGMENT, request: REQUEST });
         }
         "byteRange segment, wrong s" => {
@@ -167,7 +167,7 @@ fn play(name: &str) -> Receiver {
         }
         "256-id announcement then status" => {
             r = Receiver::default();
-            r.command(&Command::Announcement { loaded: vec![SEGMENT], loading: Vec::new() });
+            r.command(&Command::Announcement { loaded: vec![SEGMENT], loading: Vec::new(), relaying: None });
             let all_low_bytes: Vec<u8> = (0..=255).collect();
             r.message([b"cstr\0l\x10\x01\x01\0", &all_low_bytes[..], b"cend"].concat());
         }
@@ -179,8 +179,8 @@ fn play(name: &str) -> Receiver {
         }
         "upload: request, then same-peer second request while uploading" => {
             r = Receiver::default();
-            r.command(&Command::Request { segment: SEGMENT, request: REQUEST, first_byte: 0 });
-            r.command(&Command::Request { segment: SegmentId(6), request: OTHER_REQUEST, first_byte: 10 });
+            r.command(&Command::Request { segment: SEGMENT, request: REQUEST, first_byte: 0, last_byte: None });
+            r.command(&Command::Request { segment: SegmentId(6), request: OTHER_REQUEST, first_byte: 10, last_byte: None });
         }
         "upload cancel with matching r only; i is not checked" => {
             r = Receiver::default();
@@ -243,6 +243,7 @@ fn commands_that_are_not_about_the_download_reach_the_engine() {
         segment: SegmentId(r["i"].as_i64().expect("i")),
         request: RequestId(r["r"].as_u64().expect("r")),
         first_byte: r["b"].as_u64().unwrap_or(0),
+        last_byte: None,
     });
     assert_eq!(requests, expect.collect::<Vec<_>>());
 
@@ -251,7 +252,7 @@ fn commands_that_are_not_about_the_download_reach_the_engine() {
 
     // Better than the official peer, which keeps the old list.
     let announcements = play("256-id announcement then status").commands;
-    assert_eq!(announcements[1], Command::Announcement { loaded: (0..256).map(SegmentId).collect(), loading: Vec::new() });
+    assert_eq!(announcements[1], Command::Announcement { loaded: (0..256).map(SegmentId).collect(), loading: Vec::new(), relaying: None });
 }
 
 #[test]

@@ -29,9 +29,22 @@ fn segment_ids() -> impl Strategy<Value = Vec<SegmentId>> {
 fn command() -> impl Strategy<Value = Command> {
     let answered = (segment(), size().prop_map(RequestId));
     prop_oneof![
-        (segment_ids(), segment_ids()).prop_map(|(loaded, loading)| Command::Announcement { loaded, loading }),
-        (answered.clone(), size()).prop_map(|((segment, request), first_byte)| Command::Request { segment, request, first_byte }),
-        (answered.clone(), size()).prop_map(|((segment, request), remaining)| Command::Data { segment, request, remaining }),
+        (segment_ids(), segment_ids(), prop::option::of(segment_ids())).prop_map(|(loaded, loading, relaying)| Command::Announcement {
+            loaded,
+            loading,
+            relaying
+        }),
+        (answered.clone(), size(), prop::option::of(size())).prop_map(|((segment, request), first_byte, last_byte)| Command::Request {
+            segment,
+            request,
+            first_byte,
+            last_byte
+        }),
+        (answered.clone(), prop::option::of(size())).prop_map(|((segment, request), remaining)| Command::Data {
+            segment,
+            request,
+            remaining
+        }),
         answered.clone().prop_map(|(segment, request)| Command::Completed { segment, request }),
         answered.clone().prop_map(|(segment, request)| Command::Absent { segment, request }),
         answered.prop_map(|(segment, request)| Command::Cancel { segment, request }),
@@ -77,9 +90,9 @@ proptest! {
         sort_nearest_first(&mut loaded, SegmentId(near));
         let mut kept = loaded[..255].to_vec();
         kept.sort();
-        let frames = Command::Announcement { loaded, loading: Vec::new() }.encode(65_535);
+        let frames = Command::Announcement { loaded, loading: Vec::new(), relaying: None }.encode(65_535);
         let command = FrameReader::new().push(frames[0].clone());
-        prop_assert_eq!(command, Ok(Some(Command::Announcement { loaded: kept, loading: Vec::new() })));
+        prop_assert_eq!(command, Ok(Some(Command::Announcement { loaded: kept, loading: Vec::new(), relaying: None })));
     }
 
     #[test]
@@ -109,13 +122,13 @@ proptest! {
         let (segment, request, remaining) = (SegmentId(1), RequestId(2), bytes.len());
         let mut reader = MessageReader::new();
         let mut download = IncomingSegment::new(segment, request, 0, Some(remaining));
-        let mut sent = Command::Data { segment, request, remaining }.encode(max);
+        let mut sent = Command::Data { segment, request, remaining: Some(remaining) }.encode(max);
         let mut offset = 0;
         // Commands of several frames between the chunks, as small limits make them.
         while let Some(chunk) = payload_chunk(&bytes, offset, max) {
             offset += chunk.len() as u64;
             sent.push(chunk);
-            sent.extend(Command::Announcement { loaded: announcement.clone(), loading: Vec::new() }.encode(max));
+            sent.extend(Command::Announcement { loaded: announcement.clone(), loading: Vec::new(), relaying: None }.encode(max));
         }
         sent.extend(Command::Completed { segment, request }.encode(max));
         let (mut arrived, mut completed) = (SegmentBytes::new(), false);

@@ -36,7 +36,7 @@ fn recorded_channels() {
                 let step = download.as_mut().map_or(IncomingStep::Ignored, |running| running.on_command(&expect));
                 completed += u32::from(step == IncomingStep::Completed);
                 assert!(!matches!(step, IncomingStep::Violation(_)), "{step:?}");
-            } else if let Command::Request { segment, request, first_byte } = expect {
+            } else if let Command::Request { segment, request, first_byte, .. } = expect {
                 download = Some(IncomingSegment::new(segment, request, first_byte, None));
             }
         }

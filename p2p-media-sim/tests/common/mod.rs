@@ -66,7 +66,7 @@ pub(crate) fn segment(id: i64) -> SegmentKey {
 pub(crate) fn peer_with_the_film(number: u64, mut answer: impl FnMut(Command) -> Vec<Act> + 'static) -> ScriptedPeer {
     use p2p_media_sim::scripted_peer::Seen;
     let script: Script = Box::new(move |seen| match seen {
-        Seen::Opened => command(&Command::Announcement { loaded: (0..30).map(SegmentId).collect(), loading: Vec::new() }),
+        Seen::Opened => command(&Command::Announcement { loaded: (0..30).map(SegmentId).collect(), loading: Vec::new(), relaying: None }),
         Seen::Command(command) => answer(command),
         Seen::Payload(_) => Vec::new(),
     });
