@@ -332,6 +332,7 @@ impl<'m> Source<'m> {
                 runs.ending_after(now - mpd.availability_start - depth);
             }
         }
+        runs.settle_first_time();
         runs
     }
 

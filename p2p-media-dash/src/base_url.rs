@@ -53,6 +53,19 @@ impl BaseUrls {
         Ok(Self { segment: base.text.clone(), alternatives: Rc::new([base]), is_written: false, mpd_query, segment_query: None })
     }
 
+    /// What the references in an MPD refer to where no BaseURL says otherwise: its first Location, or else its own URL (DASH-IF IOP 4.3, section
+    /// 3.2.15). The next version comes from there, too, so URLs stay the same from one version to the next.
+    pub(crate) fn of_contents(&self, root: Element<'_>) -> Self {
+        let location = root.children_named("Location").find_map(|location| self.used().url.join(location.text().trim()).ok());
+        match location.filter(|location| location.as_str().len() <= MAX_URL_BYTES) {
+            Some(location) => {
+                let base = BaseUrl::new(location);
+                Self { segment: base.text.clone(), alternatives: Rc::new([base]), ..self.clone() }
+            }
+            None => self.clone(),
+        }
+    }
+
     /// Those in force below `element`: each of these with each of its BaseURLs, and with the query that it has added.
     pub(crate) fn below(&self, element: Element<'_>, budget: &mut UrlBudget) -> Result<Self, MpdError> {
         let mut references = Vec::new();
@@ -249,6 +262,16 @@ mod tests {
         assert_eq!((&**urls.first(), urls.is_written), ("https://a.example/x/w/", true));
         let none = base_urls("https://a.example/x/m.mpd", "<MPD><L/></MPD>");
         assert_eq!((&**none.first(), none.is_written), ("https://a.example/x/m.mpd", false));
+    }
+
+    #[test]
+    fn a_location_is_what_contents_refer_to() {
+        let first = |xml: &str| {
+            let document = Document::parse(xml).unwrap();
+            BaseUrls::of_mpd("https://a.example/x/m.mpd").unwrap().of_contents(document.root()).first().to_string()
+        };
+        assert_eq!(first("<MPD><Location>https://[</Location><Location> ../y/m.mpd?a </Location></MPD>"), "https://a.example/y/m.mpd?a");
+        assert_eq!(first("<MPD/>"), "https://a.example/x/m.mpd");
     }
 
     #[test]

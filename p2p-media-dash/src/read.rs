@@ -34,7 +34,7 @@ pub(crate) fn read_mpd(root: Element<'_>, url: &str) -> Result<Mpd, MpdError> {
     }
     let of_document = BaseUrls::of_mpd(url)?;
     let mut segments = SegmentReader::new();
-    let base_urls = of_document.below(root, &mut segments.urls)?;
+    let base_urls = of_document.of_contents(root).below(root, &mut segments.urls)?;
     let mut remarks = Remarks::default();
     remarks.note(root);
 

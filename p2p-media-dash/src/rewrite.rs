@@ -79,7 +79,7 @@ pub fn rewrite_urls<'t>(
     let of_document = BaseUrls::of_mpd(url)?;
     let mut rewriter =
         Rewriter { text: &source.text, of_document: of_document.clone(), is_patch, budget: UrlBudget::new(), replace, edits: Vec::new() };
-    rewriter.element(root, &of_document)?;
+    rewriter.element(root, &of_document.of_contents(root))?;
     let mut edits = rewriter.edits;
     if edits.is_empty() {
         return Ok(Cow::Borrowed(text));

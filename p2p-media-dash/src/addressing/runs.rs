@@ -223,6 +223,17 @@ impl<'m> Runs<'m> {
         }
     }
 
+    /// Some packagers leave the first @t out where they mean the beginning of the period, whatever the presentation time offset is (ISO/IEC 23009-1
+    /// has 0 for it). Taken so where otherwise no segment would be in the period.
+    pub(super) fn settle_first_time(&mut self) {
+        let Entries::Timeline([TimelineEntry { time: None, .. }, ..]) = self.entries else { return };
+        // Whatever the time is now: what was said once must stay.
+        let mut ever = Self { known_until: f64::INFINITY, ..self.clone() };
+        if self.clock.zero > 0 && ever.all(|run| run.len() == 0) {
+            self.time = self.clock.zero;
+        }
+    }
+
     /// In a dynamic MPD: segments that end later than this presentation time are not known yet. `for_all`, or only for those of entries that are repeated
     /// without end.
     pub(super) const fn known_until(&mut self, seconds: f64, for_all: bool) {

@@ -21,7 +21,7 @@ fn offered(text: &str) -> Vec<(UrlKind, String, String)> {
 const ALL: &str = r#"<?xml version="1.0"?>
 <!-- <BaseURL>no</BaseURL> -->
 <MPD type='dynamic'>
-  <Location> https://b.example/n.mpd?a=1&amp;b=2 </Location>
+  <Location> https://a.example/live/n.mpd?a=1&amp;b=2 </Location>
   <PatchLocation ttl="60">patch.mpp</PatchLocation>
   <BaseURL serviceLocation="a"><![CDATA[ media/?x&y ]]></BaseURL>
   <BaseURL>https://c.example/</BaseURL>
@@ -44,7 +44,7 @@ const ALL: &str = r#"<?xml version="1.0"?>
 fn every_url_is_offered_with_its_kind_and_meaning() {
     use UrlKind::{BaseUrl, BitstreamSwitching, Index, Initialization, Location, Media, PatchLocation, Xlink};
     let expected = [
-        (Location, "https://b.example/n.mpd?a=1&b=2", "https://b.example/n.mpd?a=1&b=2"),
+        (Location, "https://a.example/live/n.mpd?a=1&b=2", "https://a.example/live/n.mpd?a=1&b=2"),
         (PatchLocation, "patch.mpp", "https://a.example/live/patch.mpp"),
         (BaseUrl, "media/?x&y", "https://a.example/live/media/?x&y"),
         (BaseUrl, "https://c.example/", "https://c.example/"),
@@ -73,7 +73,7 @@ fn only_the_urls_change() {
     let rewritten =
         rewrite(ALL, |url| matches!(url.kind, UrlKind::Location | UrlKind::BaseUrl | UrlKind::Media).then(|| "/g?a&'b'".into()));
     let expected = ALL
-        .replace("https://b.example/n.mpd?a=1&amp;b=2", "/g?a&amp;&apos;b&apos;")
+        .replace("https://a.example/live/n.mpd?a=1&amp;b=2", "/g?a&amp;&apos;b&apos;")
         .replace("media/?x&y", "/g?a&'b'")
         .replace("https://c.example/", "/g?a&amp;&apos;b&apos;")
         .replace(">p/<", ">/g?a&amp;&apos;b&apos;<")
