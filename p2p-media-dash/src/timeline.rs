@@ -172,8 +172,22 @@ impl PresentationTimeline {
     pub fn segment(&self, stream: usize, id: SegmentId) -> Option<SegmentDetails> {
         let view = self.held_view(stream)?;
         let (earliest, latest) = ids::possible_starts(id);
-        let mut items = view.items_ending_after(earliest).take_while(|(_, item)| item.place.start <= latest || !view.has_distinct_ids());
+        let mut items = view.items_ending_after(earliest).take_while(|(_, item)| item.place.start <= latest || !view.is_orderly());
         items.find_map(|(span, item)| if item.id == id { span.details(&item) } else { None })
+    }
+
+    /// Details of segments that the last update has added, in the order given there. Costs less than to ask for each of them.
+    pub fn details_of<'t>(&'t self, stream: usize, added: &'t [Segment]) -> impl Iterator<Item = SegmentDetails> + 't {
+        let first = added.first().map_or(0.0, |segment| segment.start);
+        let mut items = self.held_view(stream).into_iter().flat_map(move |view| view.items_ending_after(first)).peekable();
+        added.iter().filter_map(move |segment| {
+            while let Some((span, item)) = items.next_if(|(_, item)| item.place.start <= segment.start) {
+                if item.id == segment.id {
+                    return span.details(&item);
+                }
+            }
+            self.segment(stream, segment.id)
+        })
     }
 
     /// The one of [`PresentationTimeline::segments`] that plays at a position, or else the first one after it.

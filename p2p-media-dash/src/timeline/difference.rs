@@ -22,7 +22,7 @@ pub(super) fn note_changes(old: View<'_>, new: View<'_>, update: &mut StreamUpda
         update.added.extend(new.items().filter_map(|(span, item)| span.segment(&item)));
         return;
     }
-    if !old.has_distinct_ids() || !new.has_distinct_ids() {
+    if !old.is_orderly() || !new.is_orderly() {
         compare(old.items(), new.items(), update);
         return;
     }

@@ -1,4 +1,4 @@
-//! Whether segments of one stream could have the same id, and what is done then: the later one is not shared.
+//! Whether segments of one stream are in order and could have the same id, and what is done then: the later one is not shared.
 
 use std::sync::Arc;
 
@@ -38,7 +38,7 @@ impl Default for Sieve {
 
 impl Sieve {
     pub(super) fn for_view(view: &View<'_>) -> Self {
-        Self { is_needed: !view.has_distinct_ids(), ..Self::default() }
+        Self { is_needed: !view.is_orderly(), ..Self::default() }
     }
 
     pub(super) fn passes(&mut self, id: SegmentId) -> bool {
@@ -70,8 +70,8 @@ pub(super) fn possible_starts(id: SegmentId) -> (f64, f64) {
 #[derive(Debug, Default)]
 pub(super) struct ExaminedTimelines<'v>(Vec<(&'v [TimelineEntry], u64, f64, bool)>);
 
-/// True when no two segments of the stream can have the same id.
-pub(super) fn are_distinct<'v>(view: &View<'v>, examined: &mut ExaminedTimelines<'v>) -> bool {
+/// True when the segments of the stream begin and end in their order, and no two can have the same id.
+pub(super) fn are_orderly<'v>(view: &View<'v>, examined: &mut ExaminedTimelines<'v>) -> bool {
     let mut last_start = None;
     let mut spans = view.spans().peekable();
     while let Some(span) = spans.next() {
@@ -81,14 +81,14 @@ pub(super) fn are_distinct<'v>(view: &View<'v>, examined: &mut ExaminedTimelines
             Addressing::List(list) => Some((&list.times, list.timescale)),
             Addressing::Indexed(_) | Addressing::Whole(_) | Addressing::None => None,
         };
-        let is_distinct = match times {
+        let is_orderly = match times {
             Some((SegmentTimes::Duration(ticks), timescale)) => is_apart(ticks / timescale as f64, ticks / timescale as f64, period_start),
             Some((SegmentTimes::Timeline(entries), timescale)) => examined.examine(entries, timescale, period_start),
-            Some((SegmentTimes::Unknown, _)) | None => span.index.is_none_or(|index| index.has_distinct_ids(span.period)),
+            Some((SegmentTimes::Unknown, _)) | None => span.index.is_none_or(|index| index.is_orderly(span.period)),
         };
         let Some(first_start) = span.first_start() else { continue };
         // Ids are rounded towards zero, from either side of it.
-        if !is_distinct || first_start < 0.0 {
+        if !is_orderly || first_start < 0.0 {
             return false;
         }
         // What stands in an earlier period begins well before what stands in a later one.
@@ -119,23 +119,27 @@ impl<'v> ExaminedTimelines<'v> {
         if let Some(known) = self.0.iter().find(is_known) {
             return known.3;
         }
-        let is_distinct = has_distinct_ids(entries, timescale, period_start);
-        self.0.push((entries, timescale, period_start, is_distinct));
-        is_distinct
+        let is_orderly = is_orderly(entries, timescale, period_start);
+        self.0.push((entries, timescale, period_start, is_orderly));
+        is_orderly
     }
 }
 
 /// Looks at the steps between entries and within each. In ticks, as an MPD has them; a repetition up to the next entry counts as one.
-fn has_distinct_ids(entries: &[TimelineEntry], timescale: u64, period_start: f64) -> bool {
+fn is_orderly(entries: &[TimelineEntry], timescale: u64, period_start: f64) -> bool {
     let seconds = |ticks: u64| ticks as f64 / timescale as f64;
     // Of long and of short ones: when the last one began, and when the one before the next entry ends.
     let mut last_starts: [Option<u64>; 2] = [None, None];
-    let mut end = 0_u64;
+    let (mut end, mut last_end) = (0_u64, 0_u64);
     for (index, entry) in entries.iter().enumerate() {
         let start = entry.time.unwrap_or(end);
         if entry.duration == 0 {
             end = start;
             continue;
+        }
+        // Neither may begin or end before the one before it.
+        if last_starts.iter().flatten().any(|&last| start < last) || start.saturating_add(entry.duration) < last_end {
+            return false;
         }
         let duration = seconds(entry.duration);
         let class = usize::from(duration < HALF_SECOND);
@@ -154,6 +158,7 @@ fn has_distinct_ids(entries: &[TimelineEntry], timescale: u64, period_start: f64
         };
         end = start.saturating_add(count.saturating_mul(entry.duration));
         last_starts[class] = Some(end - entry.duration.min(end));
+        last_end = end;
     }
     true
 }
@@ -164,7 +169,7 @@ mod tests {
 
     fn check(entries: &[(Option<u64>, u64, i64)], timescale: u64, period_start: f64) -> bool {
         let entry = |&(time, duration, repeat): &(Option<u64>, u64, i64)| TimelineEntry { time, number: None, duration, repeat };
-        has_distinct_ids(&entries.iter().map(entry).collect::<Vec<_>>(), timescale, period_start)
+        is_orderly(&entries.iter().map(entry).collect::<Vec<_>>(), timescale, period_start)
     }
 
     #[test]

@@ -71,7 +71,7 @@ impl LoadedIndex {
         Some(Resource { url: Arc::clone(&self.media), byte_range: Some(segment.byte_range) })
     }
 
-    pub(super) fn has_distinct_ids(&self, period: &Period) -> bool {
+    pub(super) fn is_orderly(&self, period: &Period) -> bool {
         let mut sieve = Sieve::default();
         let mut places = self.places(period, f64::NEG_INFINITY, f64::NEG_INFINITY);
         places.all(|place| sieve.passes(SegmentId::of_dash(place.start, place.nominal_duration)))

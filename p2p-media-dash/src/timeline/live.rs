@@ -78,7 +78,7 @@ impl PresentationTimeline {
     }
 
     /// When [`PresentationTimeline::update`] will have something to tell though the MPD stays as it is: a segment becomes available, is
-    /// finished, or leaves the window. Seconds since 1970, later than `now`.
+    /// finished, or leaves the window. Seconds since 1970, later than `now`. May be late where an MPD has segments out of order.
     pub fn next_change(&self, stream: usize, now: f64) -> Option<f64> {
         if !self.mpd().live {
             return None;

@@ -27,8 +27,8 @@ pub(super) struct Version {
 pub(super) struct StreamLayout {
     /// Its representations, one of a period, in order.
     pub(super) placements: Vec<Placement>,
-    /// Its segments have different ids for certain.
-    has_distinct_ids: bool,
+    /// Its segments begin and end in their order, and have different ids for certain.
+    is_orderly: bool,
 }
 
 impl Version {
@@ -47,10 +47,10 @@ impl Version {
     /// To be called when an index was added.
     pub(super) fn examine_ids(&mut self) {
         let mut examined = ids::ExaminedTimelines::default();
-        let examine = |stream| ids::are_distinct(&View { version: self, stream, now: f64::INFINITY }, &mut examined);
+        let examine = |stream| ids::are_orderly(&View { version: self, stream, now: f64::INFINITY }, &mut examined);
         let results: Vec<bool> = (0..self.streams.len()).map(examine).collect();
-        for (layout, has_distinct_ids) in self.streams.iter_mut().zip(results) {
-            layout.has_distinct_ids = has_distinct_ids;
+        for (layout, is_orderly) in self.streams.iter_mut().zip(results) {
+            layout.is_orderly = is_orderly;
         }
     }
 }
@@ -79,9 +79,9 @@ impl<'v> View<'v> {
         placements.iter().filter_map(move |&placement| Span::new(self, placement))
     }
 
-    /// False when a segment may have the id of one before it, so that all have to be looked at from the first one on.
-    pub(super) fn has_distinct_ids(&self) -> bool {
-        self.version.streams.get(self.stream).is_none_or(|layout| layout.has_distinct_ids)
+    /// False when a segment may begin or end before one that comes before it, or have its id: all have to be looked at from the first one on.
+    pub(super) fn is_orderly(&self) -> bool {
+        self.version.streams.get(self.stream).is_none_or(|layout| layout.is_orderly)
     }
 
     /// The segments that are shared, in playing order.
@@ -94,7 +94,7 @@ impl<'v> View<'v> {
 
     /// Those that end after a position, in seconds on the timeline. Costs little where ids are surely distinct.
     pub(super) fn items_ending_after(self, position: f64) -> impl Iterator<Item = (Span<'v>, Item)> {
-        let quick = self.has_distinct_ids();
+        let quick = self.is_orderly();
         let all = (!quick).then(|| self.items().filter(move |(_, item)| item.place.end() > position));
         let near = quick.then(|| {
             let spans = self.spans().filter(move |span| span.period.duration.is_none_or(|length| span.period.start + length > position));
@@ -153,9 +153,11 @@ impl<'v> Span<'v> {
 
     /// `indexed_from` and `indexed_after` are what `segments` has had done to it, for segments of an index.
     fn items_of(self, segments: Segments<'v>, indexed_from: f64, indexed_after: f64) -> impl Iterator<Item = Item> {
-        let now = self.view.now;
+        let View { now, .. } = self.view;
+        let is_orderly = self.view.is_orderly();
         let indexed = self.index.map(|index| index.places(self.period, indexed_from, indexed_after)).into_iter().flatten();
-        segments.places().chain(indexed).take_while(move |place| place.available_at <= now).filter_map(move |place| Item::at(place, now))
+        let places = segments.places().chain(indexed).take_while(move |place| place.available_at <= now || !is_orderly);
+        places.filter(move |place| place.available_at <= now).filter_map(move |place| Item::at(place, now))
     }
 
     pub(super) fn segments(&self) -> Segments<'v> {
