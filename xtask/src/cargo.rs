@@ -34,6 +34,27 @@ pub(crate) fn node_with_program(script: &Path, arguments: &[String]) -> Result<(
     run(Command::new("node").arg(script).arg("--program").arg(program).args(arguments), "node")
 }
 
+/// Runs a fuzz target for so many seconds, from the seeds and what earlier runs have found.
+pub(crate) fn fuzz(name: &str, seconds: u32) -> Result<(), Failure> {
+    /// One input that takes longer is a finding.
+    const TIMEOUT_SECONDS: u32 = 10;
+    /// A run that takes more memory is a finding.
+    const MEMORY_LIMIT_MIB: u32 = 1024;
+    let folder = root().join("fuzz");
+    let found = format!("corpus/{name}");
+    std::fs::create_dir_all(folder.join(&found)).map_err(|error| Failure(format!("{found}: {error}")))?;
+    let mut command = Command::new("rustup");
+    command.args(["run", "nightly", "cargo", "fuzz", "run", "--fuzz-dir", ".", name, &found, &format!("corpus-seeds/{name}"), "--"]);
+    command.arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-timeout={TIMEOUT_SECONDS}"));
+    command.arg(format!("-rss_limit_mb={MEMORY_LIMIT_MIB}"));
+    let dictionary = format!("dictionaries/{name}.dict");
+    if folder.join(&dictionary).exists() {
+        command.arg(format!("-dict={dictionary}"));
+    }
+    run(command.current_dir(folder), &format!("fuzzing {name}"))
+}
+
 fn built_program() -> Result<PathBuf, Failure> {
     cargo(&["build", "--release", "--package", "p2p-media-native", "--bin", "p2p-media"], &[])?;
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);

@@ -12,7 +12,8 @@ cargo xtask COMMAND [ARGUMENTS]
 
   demo [ARGS]        Origin, tracker and viewers on this machine, over real WebRTC (see `cargo xtask demo --help`)
   test               Everything that must hold: format, lints, tests, documentation, tidiness
-  bench NAME [ARGS]  Measure: transport, engine, tracker or memory (all take --json FILE)
+  bench NAME [ARGS]  Measure: transport, engine, tracker, memory or manifest (all take --json FILE)
+  fuzz NAME [SECS]   Feed a reader what nobody should send it: hls, mpd, sidx or peer_messages (needs nightly Rust and cargo-fuzz)
   interop ARGS       Beside official JS players, given the folder of a rig that runs them: --rig DIR [--case NAMES] [--tracker official|ours]
   tidy               The project's own rules: file lengths, headings, what the core may depend on
   help               This text
@@ -20,6 +21,10 @@ cargo xtask COMMAND [ARGUMENTS]
 
 /// The browser: what knows no platform is built for it too (`rustup target add wasm32-unknown-unknown`).
 const WASM: &str = "wasm32-unknown-unknown";
+
+/// What `cargo xtask fuzz` can run: the binaries of `fuzz/`.
+const FUZZ_TARGETS: [&str; 4] = ["hls", "mpd", "sidx", "peer_messages"];
+const DEFAULT_FUZZ_SECONDS: u32 = 600;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -29,6 +34,7 @@ fn main() -> ExitCode {
         "demo" => demo(&rest),
         "test" => test(),
         "bench" => bench(&rest),
+        "fuzz" => fuzz(&rest),
         "interop" => cargo::node_with_program(&cargo::root().join("xtask/interop/official.mjs"), &rest),
         "tidy" => tidy::run(),
         "help" | "--help" | "-h" => {
@@ -65,12 +71,13 @@ fn test() -> Result<(), Failure> {
 
 fn bench(arguments: &[String]) -> Result<(), Failure> {
     let Some((name, rest)) = arguments.split_first() else {
-        return Err(Failure("bench what? transport, engine, tracker or memory".to_owned()));
+        return Err(Failure("bench what? transport, engine, tracker, memory or manifest".to_owned()));
     };
     let rest = rest.iter().map(String::as_str);
     match name.as_str() {
-        "engine" => {
-            let mut all = vec!["run", "--release", "--quiet", "--package", "p2p-media-sim", "--bin", "engine-bench", "--"];
+        "engine" | "manifest" => {
+            let binary = format!("{name}-bench");
+            let mut all = vec!["run", "--release", "--quiet", "--package", "p2p-media-sim", "--bin", &binary, "--"];
             all.extend(rest);
             cargo(&all, &[])
         }
@@ -79,6 +86,17 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
             all.extend(rest);
             program(&all)
         }
-        other => Err(Failure(format!("no bench is called {other:?}: transport, engine, tracker or memory"))),
+        other => Err(Failure(format!("no bench is called {other:?}: transport, engine, tracker, memory or manifest"))),
     }
+}
+
+fn fuzz(arguments: &[String]) -> Result<(), Failure> {
+    let (name, seconds) = match arguments {
+        [name] if FUZZ_TARGETS.contains(&name.as_str()) => (name, DEFAULT_FUZZ_SECONDS),
+        [name, seconds] if FUZZ_TARGETS.contains(&name.as_str()) => {
+            (name, seconds.parse().map_err(|_| Failure(format!("{seconds:?} is no number of seconds")))?)
+        }
+        _ => return Err(Failure(format!("fuzz what? {}", FUZZ_TARGETS.join(", ")))),
+    };
+    cargo::fuzz(name, seconds)
 }
