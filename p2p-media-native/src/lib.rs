@@ -8,6 +8,7 @@ mod error_chain;
 pub mod gateway;
 pub mod http_fetcher;
 pub mod manifest_fetch;
+pub mod manifest_format;
 #[cfg(feature = "program")]
 pub mod origin_server;
 pub mod peer_transport;
