@@ -4,9 +4,11 @@
 
 mod gateway_support;
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gateway_support::{SAMPLE, bytes_of, client, gateway_for};
+use p2p_media_core::media::SegmentForm;
+use p2p_media_dash::PresentationTimeline;
 use p2p_media_hls::{MediaPlaylist, Playlist, Variables, parse};
 use p2p_media_native::origin_server::{LiveConfig, LowLatency, OriginConfig, OriginServer};
 use reqwest::{Client, Response};
@@ -82,4 +84,39 @@ async fn parts_and_hints_come_from_the_engine() {
         assert_eq!(gateway.stats().await["requests"]["segment"].as_u64().unwrap(), 6);
         gateway.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn a_segment_that_is_being_made_streams_to_the_player() {
+    let origin = live(false).await;
+    let gateway = gateway_for(&[origin.url("manifest.mpd")]).await;
+    let client = client();
+    let mpd = bytes_of(gateway.url_of(&origin.url("manifest.mpd")).unwrap()).await;
+    let mut timeline = PresentationTimeline::new(p2p_media_dash::parse(&mpd, &origin.url("manifest.mpd")).unwrap());
+    // The next one that begins: asked for while most of it is yet to come.
+    let now = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs_f64();
+    timeline.update(0, now());
+    let unfinished = loop {
+        let added = timeline.update(0, now()).added;
+        if let Some(segment) = added.into_iter().find(|segment| segment.form == SegmentForm::Unfinished) {
+            break segment;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    let asked = Instant::now();
+    let mut response = ask(&client, &gateway.url_of(&unfinished.url).unwrap(), None).await;
+    assert_eq!(response.content_length(), None, "nobody knows it yet");
+    let mut given = response.chunk().await.unwrap().unwrap().to_vec();
+    let first = asked.elapsed();
+    while let Some(chunk) = response.chunk().await.unwrap() {
+        given.extend_from_slice(&chunk);
+    }
+    assert!(asked.elapsed() > first + Duration::from_millis(500), "{first:?} of {:?}", asked.elapsed());
+    let whole = ask(&client, &unfinished.url, None).await.bytes().await.unwrap();
+    assert!(given == whole, "{} of {} bytes", given.len(), whole.len());
+    let again = ask(&client, &gateway.url_of(&unfinished.url).unwrap(), None).await;
+    assert!(again.bytes().await.unwrap() == whole);
+    let stats = gateway.stats().await;
+    assert_eq!((&stats["requests"]["segment"], &stats["total"]["segments_loaded"]), (&2.into(), &1.into()));
+    gateway.shutdown().await;
 }

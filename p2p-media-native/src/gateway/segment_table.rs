@@ -84,7 +84,6 @@ impl SegmentTable {
         };
         let holds = move |segment: &ListedSegment| segment.byte_range.zip(asked).is_some_and(|(part, asked)| contains(part, asked));
         let ranges = asked.into_iter().flat_map(|asked| self.up_to(url, asked.first)).filter(holds);
-        let wholes = self.from_start(url, 0).filter(|segment| segment.byte_range.is_none());
         // Of what overlaps, a part is meant by those alone who ask for just that.
         let rank = |segment: &ListedSegment| match segment.form {
             SegmentForm::Part if segment.byte_range == asked => 0,
@@ -92,7 +91,7 @@ impl SegmentTable {
             _ => 1,
         };
         let far = |segment: &ListedSegment| (segment.start - expected(segment.kind)).abs();
-        ranges.chain(wholes).min_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| far(a).total_cmp(&far(b))))
+        ranges.chain(self.wholes(url)).min_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| far(a).total_cmp(&far(b))))
     }
 
     /// True for a resource that is a row of segments, finished ones: its bytes can be put together from them.
@@ -175,10 +174,10 @@ impl SegmentTable {
         }
     }
 
-    /// Segments that begin exactly at `first`.
-    fn from_start(&self, url: UrlHash, first: u64) -> impl Iterator<Item = ListedSegment> {
-        let there = Place { first, ..Place::first_at(url) }..=Place::last_at(url, first);
-        self.listed.range(there).map(ListedSegment::of)
+    /// Segments that are all of a resource.
+    fn wholes(&self, url: UrlHash) -> impl Iterator<Item = ListedSegment> {
+        let there = self.listed.range(Place::first_at(url)..=Place::last_at(url, 0));
+        there.map(ListedSegment::of).filter(|segment| segment.byte_range.is_none())
     }
 
     /// Segments that begin at `first` or before, the last one first.
