@@ -200,6 +200,9 @@ fn as_text(report: &Value) -> String {
             for segment in item["segments"].as_array().into_iter().flatten() {
                 text += &format!("    {}\n", one_line(segment));
             }
+            if let Some(more) = item["truncated"].as_u64() {
+                text += &format!("    and {more} more\n");
+            }
         }
     }
     if let Some(stream) = report.get("stream").filter(|stream| stream.is_object()) {
@@ -214,9 +217,13 @@ fn one_line(item: &Value) -> String {
     let mut parts = Vec::new();
     for (name, value) in members {
         match value {
-            Value::Null | Value::Array(_) => {}
+            // A flag that is not set says nothing.
+            Value::Null | Value::Bool(false) => {}
+            Value::Array(ends) if name == "range" => parts.push(format!("range {}", ends.iter().map(word).collect::<Vec<_>>().join("-"))),
+            Value::Array(_) => {}
             Value::Object(_) if name == "stream" => parts.push(format!("[{}]", one_line(value))),
             Value::Object(_) => {}
+            _ if name == "truncated" => {}
             value => parts.push(format!("{} {}", name.replace('_', " "), word(value))),
         }
     }
