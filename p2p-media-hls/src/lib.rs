@@ -33,7 +33,7 @@ pub use delivery::PlaylistPosition;
 pub use error::PlaylistError;
 pub use playlist::{
     Key, MediaPlaylist, MediaSegment, MultivariantPlaylist, Part, Playlist, PreloadHint, PreloadHintKind, Rendition, RenditionKind,
-    RenditionReport, ServerControl, Variant,
+    RenditionReport, ServerControl, TrailingContext, Variant,
 };
 pub use reader::parse;
 pub use rewrite::{UriKind, UriReference, rewrite_uris};

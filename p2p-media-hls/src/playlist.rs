@@ -127,6 +127,21 @@ pub struct MediaPlaylist {
     pub server_control: ServerControl,
     /// EXT-X-PART-INF: seconds that no part exceeds.
     pub part_target: Option<f64>,
+    /// What applies to the segment after the last one listed, whose parts may be there already.
+    pub trailing: TrailingContext,
+}
+
+/// What a playlist says of the segment that is not listed yet.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TrailingContext {
+    /// EXT-X-MAP in force.
+    pub init: Option<Arc<Resource>>,
+    /// EXT-X-KEY in force, one per key format; none when it is clear.
+    pub keys: Arc<[Key]>,
+    /// Discontinuity sequence number.
+    pub discontinuity_sequence: u64,
+    /// When it begins on the wall clock, in seconds since 1970 (UTC).
+    pub program_date_time: Option<f64>,
 }
 
 impl MediaPlaylist {

@@ -7,7 +7,7 @@ use p2p_media_core::media::{ByteRange, Resource};
 use crate::attributes::Attributes;
 use crate::error::PlaylistError;
 use crate::lines::LineKind;
-use crate::playlist::{Key, MediaPlaylist, MediaSegment, Part, PreloadHint, PreloadHintKind, RenditionReport};
+use crate::playlist::{Key, MediaPlaylist, MediaSegment, Part, PreloadHint, PreloadHintKind, RenditionReport, TrailingContext};
 use crate::reader::Reader;
 use crate::{MAX_KEY_FORMATS, MAX_MEDIA_SEQUENCE, MAX_SEGMENT_DURATION_SECONDS, MAX_SEGMENTS, date_time, numbers};
 
@@ -115,6 +115,13 @@ impl MediaReader {
         let first_date_at_zero = match self.playlist.segments.get(self.undated) {
             Some(first_dated) => first_dated.program_date_time.map(|date| date - first_dated.start),
             None => self.tagged_date.map(|date| date - total),
+        };
+        let date_at_zero = self.tagged_date.map(|date| date - total).or(self.date_at_zero);
+        self.playlist.trailing = TrailingContext {
+            init: self.init,
+            keys: self.keys,
+            discontinuity_sequence: self.discontinuity_sequence,
+            program_date_time: date_at_zero.map(|date| date + total),
         };
         for (index, segment) in self.playlist.segments.iter_mut().enumerate() {
             segment.sequence = first + index as u64;

@@ -20,11 +20,15 @@
 //! Segments come from peers or from the origin, whichever the engine finds better; playlists and initialization segments always from the
 //! origin. Keys (EXT-X-KEY) are named in [`SegmentInfo::keys`], fetching them and decrypting is the player's business.
 
+mod cursor;
+mod dash;
 mod error;
+mod hls;
 mod init_segments;
-mod playlists;
 mod resource;
 mod segments;
+mod source;
+mod track_version;
 mod tracks;
 
 use std::hash::{BuildHasher as _, RandomState};
@@ -34,10 +38,8 @@ use p2p_media_core::backend::Backend as _;
 use p2p_media_core::config::Config;
 use p2p_media_core::driver::drive;
 use p2p_media_core::event::Stats;
-use p2p_media_core::identity::manifest_swarm_base;
 use p2p_media_core::media::Playhead;
 use p2p_media_core::session::{EventStream, Session, SessionError, session};
-use p2p_media_hls::{Playlist, Variables, parse};
 
 pub use error::PlayerError;
 #[cfg(feature = "program")]
@@ -51,7 +53,7 @@ use crate::manifest_fetch::fetch_manifest;
 use crate::peer_transport::Farewells;
 use crate::segment_storage::StorageChoice;
 use init_segments::InitSegments;
-use playlists::Playlists;
+use source::{LiveOptions, Source, SourceContext};
 
 /// How a [`Player`] works.
 #[derive(Clone, Debug, Default)]
@@ -62,6 +64,11 @@ pub struct PlayerConfig {
     pub storage: StorageChoice,
     /// HTTP connections to share with others; its own when absent.
     pub http: Option<ReqwestFetcher>,
+    /// Seconds behind the live edge at which playing is to begin; as the manifest says when absent.
+    pub latency: Option<f64>,
+    /// Whether parts of segments (low-latency HLS) are read near the live edge. When absent, they are where they are offered and the wanted
+    /// latency is less than whole segments allow.
+    pub low_latency: Option<bool>,
     /// Seed of the engine's choices, its peer id among them; random when absent.
     pub seed: Option<u64>,
 }
@@ -80,7 +87,7 @@ struct Shared {
     session: Session,
     http: ReqwestFetcher,
     farewells: Farewells,
-    playlists: Playlists,
+    source: Source,
     init_segments: InitSegments,
 }
 
@@ -88,7 +95,7 @@ impl Player {
     /// Fetches a manifest and gets ready to share its streams. Nothing is shared before segments are read.
     ///
     /// # Errors
-    /// When the manifest cannot be had or is no HLS playlist, or the configuration is wrong.
+    /// When the manifest cannot be had, or is neither an HLS playlist nor a DASH manifest, or the configuration is wrong.
     pub async fn open(url: &str, config: PlayerConfig) -> Result<Self, PlayerError> {
         config.engine.validate()?;
         if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
@@ -103,28 +110,17 @@ impl Player {
 
         let unavailable = |reason| PlayerError::Manifest { url: url.to_owned(), reason };
         let manifest = fetch_manifest(&http, url).await.map_err(unavailable)?;
-        let malformed = |reason| PlayerError::Playlist { url: manifest.url.clone(), reason };
-        let (tracks, variables) = match parse(&manifest.bytes, &manifest.url, &Variables::default()).map_err(malformed)? {
-            Playlist::Multivariant(playlist) => (tracks::of_multivariant(&playlist), playlist.variables),
-            Playlist::Media(_) => (vec![tracks::of_media_playlist(&manifest.url)], Variables::default()),
-        };
-        if tracks.is_empty() {
-            return Err(PlayerError::NothingToPlay { url: manifest.url });
-        }
-        let base = config.engine.swarm_id.as_deref().unwrap_or_else(|| manifest_swarm_base(&manifest.url));
-        let swarms = tracks.iter().map(|track| Arc::from(track.stream.swarm_id(&config.engine.protocol_version_label, base))).collect();
+        let manifest_url = manifest.url.clone();
 
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(url));
+        let (swarm_label, swarm_base) = (config.engine.protocol_version_label.clone(), config.engine.swarm_id.clone());
         let (session, input) = session(config.engine, seed);
+        let live = LiveOptions { latency: config.latency, low_latency: config.low_latency };
+        let context = SourceContext { session: session.clone(), http: http.clone(), live, swarm_label, swarm_base };
+        let (source, tracks) = Source::open(context, manifest).await?;
         tokio::spawn(drive(backend, input));
-        let shared = Shared {
-            session,
-            playlists: Playlists::new(http.clone(), variables, swarms),
-            init_segments: InitSegments::new(http.clone()),
-            http,
-            farewells,
-        };
-        Ok(Self { shared: Arc::new(shared), tracks, manifest_url: manifest.url })
+        let init_segments = InitSegments::new(http.clone());
+        Ok(Self { shared: Arc::new(Shared { session, http, farewells, source, init_segments }), tracks, manifest_url })
     }
 
     /// The manifest's URL after redirects.
@@ -154,10 +150,10 @@ impl Player {
     /// Begins to read a track: at its beginning, or near the live edge (three target durations behind it, or as the playlist says).
     ///
     /// # Errors
-    /// When its playlist cannot be had or is none, or the player was closed.
+    /// When its playlist (HLS) or its segment index (DASH) cannot be had or is none, or the player was closed.
     pub async fn segments(&self, track: &Track) -> Result<Segments, PlayerError> {
-        let playlist = Arc::clone(&self.shared).open_playlist(track.index, &track.stream).await?;
-        Ok(Segments::new(Arc::clone(&self.shared), playlist))
+        let versions = self.shared.source.open_track(track).await?;
+        Ok(Segments::new(Arc::clone(&self.shared), versions))
     }
 
     /// Says where playback stands, in seconds on the timeline of [`SegmentInfo::start`], and how fast it goes: 1 is normal, 0 paused. Call it

@@ -7,6 +7,7 @@ mod check;
 mod playback;
 mod quality;
 mod report;
+mod segment_delays;
 mod track_loading;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use futures::{FutureExt as _, StreamExt as _};
 use p2p_media_core::event::{Event, Stats};
+use p2p_media_core::media::SegmentKey;
 use p2p_media_core::session::EventStream;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
@@ -21,27 +23,29 @@ use tokio::time::Instant;
 pub use playback::PlaybackState;
 pub use quality::Quality;
 pub use report::ViewerReport;
+pub use segment_delays::{DelaySamples, SegmentDelays};
 
 use crate::player::{Player, PlayerConfig, PlayerError, Segments, Track};
 use check::DeliveredSegments;
 use playback::Playback;
 use quality::Throughput;
 use report::Errors;
+use segment_delays::DelayMeter;
 
 /// How often the engine is told the playhead, and listeners the state.
 const TICK: Duration = Duration::from_millis(250);
+/// How fast a viewer plays who is further behind the edge than wanted: few notice a tenth.
+const CATCH_UP_RATE: f64 = 1.1;
 /// How long the player's farewell may take.
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a viewer does.
 #[derive(Clone, Debug, Default)]
 pub struct ViewerConfig {
-    /// How the stream is got.
+    /// How the stream is got, and how far behind the live edge it is played.
     pub player: PlayerConfig,
     /// Which rendition is played.
     pub quality: Quality,
-    /// Seconds behind the live edge to start at; as the playlist says when absent.
-    pub latency: Option<f64>,
     /// When to leave. A VOD that ended before is shared until then; without it the viewer leaves at the end.
     pub duration: Option<Duration>,
     /// Compare every segment with the origin's at the end.
@@ -82,7 +86,9 @@ pub async fn watch(
     let opened = Instant::now();
     // A stop that came while playing does not stop the check: asked for is asked for.
     let mut stop = std::pin::pin!(stop.fuse());
-    let ViewerConfig { player, quality, latency, duration, check } = config;
+    let ViewerConfig { player, quality, duration, check } = config;
+    let delays = DelayMeter::new();
+    let wanted_latency = player.latency;
     let player = Player::open(url, player).await?;
     let throughput = Throughput::default();
     let main = quality::choose(player.main_tracks(), quality, &throughput, None).clone();
@@ -96,24 +102,26 @@ pub async fn watch(
     .await?;
 
     let mut tracks: Vec<Segments> = std::iter::once(main_segments).chain(audio_segments).collect();
-    let start = start_position(&tracks, latency);
+    let start = start_position(&tracks);
     tracks.iter_mut().for_each(|segments| segments.seek(start));
     let viewing = Viewing {
         player: &player,
         quality,
         check,
         live: tracks[0].window().live,
+        catch_up_to: wanted_latency.filter(|_| tracks[0].window().has_parts),
         playback: Mutex::new(Playback::new(opened, tracks.len(), start)),
         throughput: Mutex::new(throughput),
         errors: Errors::default(),
         delivered: DeliveredSegments::default(),
+        delays,
         edge: Mutex::new(None),
         height: Mutex::new(main.resolution.map(|(_, height)| height)),
         changed: Notify::new(),
     };
     viewing.play(main, tracks, duration.map(|duration| opened + duration), status, stop.as_mut()).await;
     let latency_s = viewing.latency();
-    let Viewing { playback, errors, delivered, .. } = viewing;
+    let Viewing { playback, errors, delivered, delays, .. } = viewing;
     let playback = playback.into_inner().unwrap_or_else(PoisonError::into_inner);
 
     let checked = if check { Some(delivered.check_the_rest(player.http(), stop).await) } else { None };
@@ -135,6 +143,7 @@ pub async fn watch(
         uploaded_bytes: stats.uploaded_bytes,
         peers_max: stats.peers_max,
         latency_s,
+        segment_delay_ms: delays.take(),
         checked: checked.as_ref().map(|checked| checked.checked),
         unchecked: checked.as_ref().map(|checked| checked.unchecked),
         mismatched: checked.as_ref().map(|checked| checked.mismatched),
@@ -148,10 +157,13 @@ struct Viewing<'p> {
     quality: Quality,
     check: bool,
     live: bool,
+    /// Low latency: seconds behind the edge beyond which playback goes a little faster.
+    catch_up_to: Option<f64>,
     playback: Mutex<Playback>,
     throughput: Mutex<Throughput>,
     errors: Errors,
     delivered: DeliveredSegments,
+    delays: DelayMeter,
     /// Where the live edge was at some moment: the latest of all that was seen.
     edge: Mutex<Option<(f64, Instant)>>,
     height: Mutex<Option<u32>>,
@@ -172,7 +184,7 @@ impl Viewing<'_> {
         let loading = tracks.into_iter().enumerate().map(|(index, segments)| self.load_track(index, main.take(), segments));
         let mut loading = std::pin::pin!(futures::future::join_all(loading));
         let mut is_loading = true;
-        let mut telling = std::pin::pin!(tell_events(self.player.events()));
+        let mut telling = std::pin::pin!(self.take_events(self.player.events()));
         let mut is_telling = true;
         let mut checking = std::pin::pin!(self.delivered.check_while_live(self.player.http()));
         let mut tick = tokio::time::interval(TICK);
@@ -196,6 +208,8 @@ impl Viewing<'_> {
             let (state, playhead) = {
                 let mut playback = lock(&self.playback);
                 playback.advance(now);
+                let rate = self.wanted_rate(playback.playhead().position, now);
+                playback.set_rate(rate);
                 (playback.state(), playback.playhead())
             };
             if let Err(error) = self.player.set_playhead(playhead.position, playhead.rate) {
@@ -238,6 +252,28 @@ impl Viewing<'_> {
         }
     }
 
+    /// A viewer that began late, or stalled, comes back to the latency that it wants.
+    fn wanted_rate(&self, position: f64, now: Instant) -> f64 {
+        let behind = self.catch_up_to.zip(self.latency_at(position, now));
+        if behind.is_some_and(|(wanted, latency)| latency > wanted) { CATCH_UP_RATE } else { 1.0 }
+    }
+
+    /// Puts what happens into the log, and measures when segments come.
+    async fn take_events(&self, mut events: EventStream) {
+        while let Some(event) = events.next().await {
+            match &event {
+                Event::ChunkDownloaded { .. } | Event::ChunkUploaded { .. } => continue,
+                Event::SegmentLoaded { segment, source, .. } => {
+                    self.delays.loaded(SegmentKey { stream: segment.stream, id: segment.id }, *source);
+                }
+                Event::TrackerError { tracker, error } => tracing::warn!(%tracker, error, "the tracker cannot be used"),
+                Event::TrackerWarning { tracker, warning } => tracing::warn!(%tracker, warning, "the tracker warns"),
+                _ => {}
+            }
+            tracing::debug!(?event);
+        }
+    }
+
     fn latency(&self) -> Option<f64> {
         self.latency_at(lock(&self.playback).playhead().position, Instant::now())
     }
@@ -262,29 +298,12 @@ impl Default for ViewerStatus {
     }
 }
 
-/// Where all tracks can begin: a live stream so far behind the edge, but not before its window; where a segment of the main track begins.
-fn start_position(tracks: &[Segments], latency: Option<f64>) -> f64 {
+/// Where all tracks can begin: as they say, but not before their windows; where a segment of the main track begins.
+fn start_position(tracks: &[Segments]) -> f64 {
     let windows = || tracks.iter().map(Segments::window);
     let earliest = windows().map(|window| window.start).fold(f64::NEG_INFINITY, f64::max);
-    let as_listed = windows().map(|window| window.start_playing_at).fold(f64::INFINITY, f64::min);
-    let wanted = match latency.filter(|_| windows().any(|window| window.live)) {
-        Some(latency) => windows().map(|window| window.end).fold(f64::INFINITY, f64::min) - latency,
-        None => as_listed,
-    };
-    let wanted = wanted.max(earliest);
-    tracks[0].nearest_start(wanted).filter(|start| *start >= earliest).unwrap_or(wanted)
-}
-
-/// Puts what happens into the log.
-async fn tell_events(mut events: EventStream) {
-    while let Some(event) = events.next().await {
-        match &event {
-            Event::ChunkDownloaded { .. } | Event::ChunkUploaded { .. } => {}
-            Event::TrackerError { tracker, error } => tracing::warn!(%tracker, error, "the tracker cannot be used"),
-            Event::TrackerWarning { tracker, warning } => tracing::warn!(%tracker, warning, "the tracker warns"),
-            event => tracing::debug!(?event),
-        }
-    }
+    let wanted = windows().map(|window| window.start_playing_at).fold(f64::INFINITY, f64::min).max(earliest);
+    tracks[0].start_near(wanted).filter(|start| *start >= earliest).unwrap_or(wanted)
 }
 
 async fn sleep_until(deadline: Option<Instant>) {

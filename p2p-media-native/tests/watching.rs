@@ -71,7 +71,8 @@ async fn the_second_viewer_gets_its_segments_from_the_first() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_stream_is_played_behind_its_edge() {
     let origin = origin(Some(LiveConfig::default())).await;
-    let config = ViewerConfig { latency: Some(4.0), quality: Quality::Lowest, ..viewer(&[]) };
+    let mut config = ViewerConfig { quality: Quality::Lowest, ..viewer(&[]) };
+    config.player.latency = Some(4.0);
     // Past the next refresh of the playlists.
     let report = watch_until(&origin.url("master.m3u8"), config, |status| status.elapsed > Duration::from_secs(5)).await;
     assert_eq!((report.stalls, report.mismatched, report.errors.len()), (0, Some(0), 0), "{report:?}");
@@ -115,7 +116,7 @@ async fn what_cannot_be_played_is_named() {
     for (url, problem) in [
         (gone, "refused"),
         (origin.url("none.m3u8"), "status 404"),
-        (origin.url("page.html"), "not an HLS playlist"),
+        (origin.url("page.html"), "neither an HLS playlist nor a DASH manifest"),
         (origin.url("broken.m3u8"), "line "),
         (origin.url("empty.m3u8"), "no variant"),
         ("ftp://a.test/x".to_owned(), "not an http or https URL"),

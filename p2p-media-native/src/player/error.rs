@@ -5,6 +5,7 @@ use std::sync::Arc;
 use p2p_media_core::config::ConfigError;
 use p2p_media_core::error::SegmentError;
 use p2p_media_core::session::SessionError;
+use p2p_media_dash::{IndexError, MpdError};
 use p2p_media_hls::PlaylistError;
 
 use crate::backend::BackendError;
@@ -41,6 +42,28 @@ pub enum PlayerError {
         url: String,
         /// What is wrong, and on which line.
         reason: PlaylistError,
+    },
+    /// What the origin gives begins like no manifest.
+    #[error("{url}: neither an HLS playlist nor a DASH manifest")]
+    UnknownFormat {
+        /// Where.
+        url: String,
+    },
+    /// What the origin gives is a broken DASH manifest.
+    #[error("{url}: {reason}")]
+    Mpd {
+        /// Which.
+        url: String,
+        /// What is wrong.
+        reason: MpdError,
+    },
+    /// The index of a DASH stream's segments cannot be read.
+    #[error("{url}: {reason}")]
+    SegmentIndex {
+        /// The resource with the index.
+        url: Arc<str>,
+        /// What is wrong.
+        reason: IndexError,
     },
     /// A multivariant playlist names another one where a media playlist is to be.
     #[error("{url}: a multivariant playlist where a media playlist is to be")]

@@ -29,6 +29,17 @@ pub(crate) enum ResourceError {
 
 /// Fetches a resource or a part of it, with a few attempts.
 pub(crate) async fn fetch_resource(http: &ReqwestFetcher, url: &str, range: Option<ByteRange>) -> Result<Bytes, ResourceError> {
+    let bytes = fetch_up_to(http, url, range).await?;
+    match range {
+        Some(range) if (bytes.len() as u64) < range.len() => {
+            Err(ResourceError::Failed("the origin sent less than the range asked for".to_owned()))
+        }
+        _ => Ok(bytes),
+    }
+}
+
+/// As [`fetch_resource`], but where the resource ends within the range, up to its end.
+pub(crate) async fn fetch_up_to(http: &ReqwestFetcher, url: &str, range: Option<ByteRange>) -> Result<Bytes, ResourceError> {
     let mut wait = FIRST_RETRY_WAIT;
     let mut attempt = 1;
     loop {
@@ -56,20 +67,23 @@ async fn fetch_once(http: &ReqwestFetcher, url: &str, range: Option<ByteRange>) 
         206 => return Err(failed(&"the origin sent another range than asked for")),
         status => return Err(ResourceError::Status(status)),
     };
+    let wanted_end = match range {
+        Some(range) => usize::try_from(range.len()).ok().and_then(|len| to_skip.checked_add(len)),
+        None => None,
+    };
     let mut bytes = BytesMut::new();
     while let Some(chunk) = tokio::time::timeout(SILENCE_TIMEOUT, body.chunk()).await.map_err(timed_out)?.map_err(|error| failed(&error))? {
         if (bytes.len() + chunk.len()) as u64 > MAX_SEGMENT_BYTES {
             return Err(failed(&"too long for a segment"));
         }
         bytes.extend_from_slice(&chunk);
+        if wanted_end.is_some_and(|end| end <= bytes.len()) {
+            break;
+        }
     }
     let bytes = bytes.freeze();
-    let Some(range) = range else { return Ok(bytes) };
-    let len = usize::try_from(range.len()).map_err(|error| failed(&error))?;
-    match to_skip.checked_add(len) {
-        Some(end) if end <= bytes.len() => Ok(bytes.slice(to_skip..end)),
-        _ => Err(failed(&"the origin sent less than the range asked for")),
-    }
+    let end = wanted_end.unwrap_or(bytes.len()).min(bytes.len());
+    Ok(bytes.slice(to_skip.min(end)..end))
 }
 
 impl ResourceError {

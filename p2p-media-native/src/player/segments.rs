@@ -3,40 +3,42 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use p2p_media_core::media::{ByteRange, Resource, SegmentKey};
+use p2p_media_core::media::{ByteRange, Resource, SegmentForm, SegmentKey};
 use p2p_media_core::segment_bytes::SegmentBytes;
 use p2p_media_core::session::SegmentReader;
 use p2p_media_hls::Key;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::playlists::PlaylistVersion;
+use super::cursor::{Cursor, Place};
 use super::resource::fetch_resource;
+use super::track_version::TrackVersion;
 use super::{PlayerError, Shared};
-
-/// Where a live stream begins to be played: this many target durations behind its edge (RFC 8216bis, section 6.3.3).
-const START_BEHIND_EDGE_TARGET_DURATIONS: f64 = 3.0;
-/// A segment of which no more than this is left is not worth beginning with: tracks are rarely cut at the very same places.
-const LEAST_WORTH_PLAYING_S: f64 = 0.25;
-/// Start times are sums of rounded numbers.
-const SAME_TIME_S: f64 = 1e-3;
 
 /// The segments of one track, one after the other. The playlist of a live track is refreshed while this is held.
 #[derive(Debug)]
 pub struct Segments {
     shared: Arc<Shared>,
-    playlist: watch::Receiver<Arc<PlaylistVersion>>,
+    versions: watch::Receiver<Arc<TrackVersion>>,
     cursor: Cursor,
+    /// Where reading stood before the last segment was given.
+    cursor_before: Cursor,
     last: Option<Arc<SegmentInfo>>,
 }
 
-/// What the playlist says of a segment.
+/// What the manifest says of a segment, or of a part of one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SegmentInfo {
     /// Its name in the session; absent when it is not shared with peers.
     pub key: Option<SegmentKey>,
-    /// Media sequence number.
-    pub sequence: u64,
+    /// Media sequence number (HLS), `$Number$` (DASH); absent where segments have none.
+    pub number: Option<u64>,
+    /// Of a part: counts from 0 in its segment.
+    pub part: Option<u32>,
+    /// Whether it is whole and finished; else its bytes come as they are produced.
+    pub form: SegmentForm,
+    /// Decoding can begin with it.
+    pub is_independent: bool,
     /// Where the origin has it.
     pub url: Arc<str>,
     /// The part of the resource that it is.
@@ -45,29 +47,35 @@ pub struct SegmentInfo {
     pub start: f64,
     /// How long it plays, in seconds.
     pub duration: f64,
-    /// EXT-X-MAP in force.
+    /// The initialization segment that it needs.
     pub init: Option<Arc<Resource>>,
-    /// Discontinuity sequence number.
+    /// Timestamps of segments with equal numbers continue each other: the discontinuity sequence number (HLS), a number of the period (DASH).
     pub discontinuity_sequence: u64,
     /// EXT-X-GAP: there is nothing to fetch.
     pub gap: bool,
-    /// EXT-X-KEY in force, one per key format; none when it is clear.
+    /// EXT-X-KEY in force, one per key format; none when it is clear, and none in DASH.
     pub keys: Arc<[Key]>,
+    /// It is encrypted.
+    pub is_protected: bool,
     /// When it begins on the wall clock, in seconds since 1970 (UTC).
     pub program_date_time: Option<f64>,
+    /// Its place among the others.
+    pub(super) place: Place,
 }
 
-/// What a playlist holds now.
+/// What can be had of a track now.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Window {
     /// Where its first segment begins, in seconds.
     pub start: f64,
-    /// Where its last segment ends; of a live stream, the edge.
+    /// Where what has been produced ends; of a live stream, the edge.
     pub end: f64,
     /// Where playing should begin: at the beginning, or behind the live edge.
     pub start_playing_at: f64,
     /// More segments are to come.
     pub live: bool,
+    /// Segments can be had before they are finished, in parts or as they are produced.
+    pub has_parts: bool,
     /// When it was loaded.
     pub loaded_at: Instant,
 }
@@ -89,21 +97,10 @@ enum Source {
     Ended,
 }
 
-/// Where reading stands.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Cursor {
-    /// The segment that is played at this time comes next.
-    At(f64),
-    /// The segment that begins nearest to this time comes next.
-    From(f64),
-    /// The segment after this one comes next; it ended at this time.
-    After(u64, f64),
-}
-
 impl Segments {
-    pub(super) fn new(shared: Arc<Shared>, playlist: watch::Receiver<Arc<PlaylistVersion>>) -> Self {
-        let cursor = Cursor::At(playlist.borrow().window().start_playing_at);
-        Self { shared, playlist, cursor, last: None }
+    pub(super) fn new(shared: Arc<Shared>, versions: watch::Receiver<Arc<TrackVersion>>) -> Self {
+        let cursor = Cursor::At(versions.borrow().window().start_playing_at);
+        Self { shared, versions, cursor, cursor_before: cursor, last: None }
     }
 
     /// The next segment; of a live track, as soon as there is one. `None` at the end. Segments that left a live playlist before they were
@@ -113,9 +110,9 @@ impl Segments {
     /// When a live playlist could not be refreshed for a minute, or the player was closed.
     pub async fn next(&mut self) -> Result<Option<Segment>, PlayerError> {
         loop {
-            let version = Arc::clone(&self.playlist.borrow_and_update());
+            let version = Arc::clone(&self.versions.borrow_and_update());
             if let Some(info) = self.cursor.next_in(&version.segments) {
-                self.cursor = Cursor::After(info.sequence, info.end());
+                self.cursor_before = std::mem::replace(&mut self.cursor, Cursor::After(info.place, info.end()));
                 let last = self.last.replace(Arc::clone(info));
                 let init_changed = last.as_ref().and_then(|last| last.init.as_ref()) != info.init.as_ref();
                 let discontinuity = last.is_some_and(|last| last.discontinuity_sequence != info.discontinuity_sequence);
@@ -125,7 +122,7 @@ impl Segments {
             if let Some(error) = &version.failure {
                 return Err(error.clone());
             }
-            if !version.live || self.playlist.changed().await.is_err() {
+            if !version.live || self.versions.changed().await.is_err() {
                 return Ok(None);
             }
         }
@@ -142,19 +139,35 @@ impl Segments {
         self.cursor = Cursor::From(position);
     }
 
-    /// Where the segment begins that begins nearest to `position` seconds; `None` when that is beyond what the playlist holds.
-    pub fn nearest_start(&self, position: f64) -> Option<f64> {
-        Cursor::From(position).next_in(&self.playlist.borrow().segments).map(|segment| segment.start)
+    /// Goes back before the segment that was given last: when it turned out not to be there, it is given anew if it is listed anew, or
+    /// else what follows.
+    pub const fn step_back(&mut self) {
+        self.cursor = self.cursor_before;
     }
 
-    /// What the playlist holds now.
+    /// Where playing can best begin near `position` seconds: where a segment begins, or, where parts are listed, right there. `None` when
+    /// that is beyond what is listed.
+    pub fn start_near(&self, position: f64) -> Option<f64> {
+        let version = self.versions.borrow();
+        let segment = Cursor::From(position).next_in(&version.segments)?;
+        Some(if segment.is_part() { position.max(segment.start) } else { segment.start })
+    }
+
+    /// Where a segment of this track ends by what is listed now: hints of parts do not say how long these will be.
+    pub fn end_of(&self, segment: &SegmentInfo) -> f64 {
+        let version = self.versions.borrow();
+        let listed = version.segments.binary_search_by_key(&segment.place, |held| held.place);
+        listed.map_or(segment.end(), |index| version.segments[index].end())
+    }
+
+    /// What can be had now.
     pub fn window(&self) -> Window {
-        self.playlist.borrow().window()
+        self.versions.borrow().window()
     }
 }
 
 impl Segment {
-    /// What the playlist says of it.
+    /// What the manifest says of it.
     pub fn info(&self) -> &SegmentInfo {
         &self.info
     }
@@ -233,77 +246,31 @@ impl SegmentInfo {
     pub fn end(&self) -> f64 {
         self.start + self.duration
     }
-}
 
-impl PlaylistVersion {
-    fn window(&self) -> Window {
-        let start = self.segments.first().map_or(0.0, |first| first.start);
-        let end = self.segments.last().map_or(0.0, |last| last.end());
-        let behind = (START_BEHIND_EDGE_TARGET_DURATIONS * self.target_duration_s).max(self.hold_back_s.unwrap_or(0.0));
-        let start_playing_at = if self.live { (end - behind).max(start) } else { start };
-        Window { start, end, start_playing_at, live: self.live, loaded_at: self.loaded_at }
+    /// Whether it is a part of a segment.
+    pub const fn is_part(&self) -> bool {
+        self.part.is_some()
     }
-}
 
-impl Cursor {
-    /// The segment that comes next, if it is there.
-    fn next_in(self, segments: &[Arc<SegmentInfo>]) -> Option<&Arc<SegmentInfo>> {
-        let nearest = |position: f64| segments.iter().find(|segment| segment.start + segment.duration / 2.0 > position);
-        match self {
-            Self::At(position) => {
-                let is_over =
-                    |segment: &SegmentInfo| segment.end() - LEAST_WORTH_PLAYING_S.min(segment.duration / 2.0) <= position + SAME_TIME_S;
-                let index = segments.partition_point(|segment| is_over(segment));
-                segments.get(index)
-            }
-            Self::From(position) => nearest(position),
-            Self::After(sequence, end) => match segments.last() {
-                // Numbers went back: the server was restarted, its timeline goes on.
-                Some(last) if last.sequence < sequence => nearest(end).filter(|segment| segment.start >= end - SAME_TIME_S),
-                _ => segments.get(segments.partition_point(|segment| segment.sequence <= sequence)),
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn listed(first_sequence: u64, starts: &[f64]) -> Vec<Arc<SegmentInfo>> {
-        let info = |(index, start): (usize, &f64)| SegmentInfo {
+    #[cfg(test)]
+    pub(super) fn for_tests() -> Self {
+        Self {
             key: None,
-            sequence: first_sequence + index as u64,
+            number: None,
+            part: None,
+            form: SegmentForm::Whole,
+            is_independent: true,
             url: "u".into(),
             byte_range: None,
-            start: *start,
-            duration: 2.0,
+            start: 0.0,
+            duration: 0.0,
             init: None,
             discontinuity_sequence: 0,
             gap: false,
             keys: Arc::new([]),
+            is_protected: false,
             program_date_time: None,
-        };
-        starts.iter().enumerate().map(info).map(Arc::new).collect()
-    }
-
-    #[test]
-    fn the_cursor_finds_what_comes_next() {
-        let segments = listed(7, &[10.0, 12.0, 14.0]);
-        let next = |cursor: Cursor| cursor.next_in(&segments).map(|info| info.sequence);
-        assert_eq!(
-            [0.0, 10.0, 11.7, 11.8, 12.0, 15.7, 16.0].map(|at| next(Cursor::At(at))),
-            [Some(7), Some(7), Some(7), Some(8), Some(8), Some(9), None]
-        );
-        assert_eq!([10.9, 11.1, 12.1, 15.1].map(|at| next(Cursor::From(at))), [Some(7), Some(8), Some(8), None]);
-        assert_eq!([3, 7, 8, 9].map(|sequence| next(Cursor::After(sequence, 0.0))), [Some(7), Some(8), Some(9), None]);
-    }
-
-    #[test]
-    fn a_restarted_server_goes_on_by_time() {
-        let cursor = Cursor::After(90, 12.0);
-        assert_eq!(cursor.next_in(&listed(3, &[10.0, 12.0])).map(|info| info.sequence), Some(4));
-        assert_eq!(cursor.next_in(&listed(3, &[8.0, 10.0])), None);
-        assert_eq!(cursor.next_in(&[]), None);
+            place: Place::of_whole(0),
+        }
     }
 }

@@ -13,12 +13,12 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::ProgramError;
 use super::json_file::JsonFile;
 use super::shared_options::SharedOptions;
-use super::viewer_text::{HEADER, bytes, row};
+use super::viewer_text::{HEADER, bytes, delay_text, row};
 use super::watch::{parse_latency, parse_seconds};
-use crate::origin_server::{LiveConfig, OriginConfig, OriginServer};
+use crate::origin_server::{LiveConfig, LowLatency, OriginConfig, OriginServer};
 use crate::player::{PlayerConfig, PlayerError};
 use crate::tracker_server::{RunningTracker, TrackerConfig, TrackerServer};
-use crate::viewer::{PlaybackState, Quality, ViewerConfig, ViewerReport, ViewerStatus, watch};
+use crate::viewer::{PlaybackState, Quality, SegmentDelays, ViewerConfig, ViewerReport, ViewerStatus, watch};
 
 /// Most viewers of one demo: each has a WebRTC stack of its own.
 const MAX_VIEWERS: u64 = 64;
@@ -51,7 +51,11 @@ pub struct DemoArgs {
     #[arg(long)]
     pub live: bool,
 
-    /// Seconds behind the live edge at which viewers begin [default: three segments]
+    /// Offer and play segments before they are finished
+    #[arg(long, requires = "live")]
+    pub low_latency: bool,
+
+    /// Seconds behind the live edge at which viewers play [default: as the manifest says, mostly three segments]
     #[arg(long, value_name = "SECONDS", requires = "live", value_parser = parse_latency)]
     pub latency: Option<f64>,
 
@@ -59,13 +63,26 @@ pub struct DemoArgs {
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     pub quality: Quality,
 
-    /// Folder with the HLS stream to play [default: the project's sample]
+    /// Which manifest of the folder to play
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = Format::Hls)]
+    pub format: Format,
+
+    /// Folder with the stream to play [default: the project's sample]
     #[arg(long, value_name = "DIR")]
     pub media: Option<PathBuf>,
 
     /// Peers and cache.
     #[command(flatten)]
     pub shared: SharedOptions,
+}
+
+/// A manifest format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// HLS playlists.
+    Hls,
+    /// MPEG-DASH manifests.
+    Dash,
 }
 
 /// What a demo reports.
@@ -79,6 +96,9 @@ pub struct DemoReport {
     pub delivered_bytes: u64,
     /// The share of those that the origin did not have to send.
     pub offload: f64,
+    /// Live: from when a segment or part was complete at the origin to its last byte at a viewer, over all viewers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_delay_ms: Option<SegmentDelays>,
 }
 
 /// Runs the demo to its end, or until `stop` completes; then prints a summary.
@@ -114,11 +134,12 @@ impl Servers {
             Some(media) => media.clone(),
             None => find_sample().ok_or_else(|| ProgramError::Usage(format!("no {SAMPLE} here: say with --media DIR what to play")))?,
         };
-        let live = args.live.then(LiveConfig::default);
+        let low_latency = args.low_latency.then(LowLatency::default);
+        let live = args.live.then(|| LiveConfig { low_latency, ..LiveConfig::default() });
         let origin = OriginServer::bind(OriginConfig { live, ..OriginConfig::new(&media) }).await?;
-        let playlist = origin.manifests().iter().find(|path| path.ends_with(".m3u8"));
-        let no_playlist = || ProgramError::Usage(format!("--media {}: no HLS playlist there", media.display()));
-        let url = origin.url(playlist.ok_or_else(no_playlist)?);
+        let manifest = origin.manifests().iter().find(|path| path.ends_with(args.format.extension()));
+        let no_manifest = || ProgramError::Usage(format!("--media {}: no *{} there", media.display(), args.format.extension()));
+        let url = origin.url(manifest.ok_or_else(no_manifest)?);
         let config = TrackerConfig { listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(), ..TrackerConfig::default() };
         let tracker = TrackerServer::bind(config).await?.spawn();
         Ok(Self { origin, tracker, url })
@@ -133,8 +154,14 @@ impl Servers {
         let mut viewers = JoinSet::new();
         let mut statuses = Vec::new();
         for index in 0..args.viewers as u32 {
-            let player = PlayerConfig { engine: engine.clone(), storage: args.shared.storage()?, ..PlayerConfig::default() };
-            let config = ViewerConfig { player, quality: args.quality, latency: args.latency, duration: Some(args.seconds), check: false };
+            let player = PlayerConfig {
+                engine: engine.clone(),
+                storage: args.shared.storage()?,
+                latency: args.latency,
+                low_latency: args.low_latency.then_some(true),
+                ..PlayerConfig::default()
+            };
+            let config = ViewerConfig { player, quality: args.quality, duration: Some(args.seconds), check: false };
             let (status, watched) = watched::channel(ViewerStatus::default());
             statuses.push(watched);
             let comes_after = Duration::try_from_secs_f64(args.stagger * f64::from(index)).unwrap_or_default();
@@ -185,7 +212,21 @@ impl DemoReport {
     fn new(viewers: Vec<ViewerReport>, origin_segment_bytes: u64) -> Self {
         let delivered_bytes: u64 = viewers.iter().map(|viewer| viewer.delivered_bytes).sum();
         let offload = if delivered_bytes == 0 { 0.0 } else { 1.0 - origin_segment_bytes as f64 / delivered_bytes as f64 };
-        Self { viewers, origin_segment_bytes, delivered_bytes, offload }
+        let segment_delay_ms = viewers.iter().filter_map(|viewer| viewer.segment_delay_ms.clone()).reduce(|mut all, delays| {
+            all.merge(&delays);
+            all
+        });
+        Self { viewers, origin_segment_bytes, delivered_bytes, offload, segment_delay_ms }
+    }
+}
+
+impl Format {
+    /// What the names of its manifests end in.
+    const fn extension(self) -> &'static str {
+        match self {
+            Self::Hls => ".m3u8",
+            Self::Dash => ".mpd",
+        }
     }
 }
 
@@ -293,4 +334,7 @@ fn print_summary(report: &DemoReport) {
         bytes(report.origin_segment_bytes),
         report.offload * 100.0
     );
+    if let Some(delays) = &report.segment_delay_ms {
+        println!("Behind their completion at the origin, segments came {}.", delay_text(delays));
+    }
 }

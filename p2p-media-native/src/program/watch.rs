@@ -17,7 +17,7 @@ use crate::viewer::{Quality, ViewerConfig, ViewerStatus, watch};
 /// Options of `p2p-media watch`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct WatchArgs {
-    /// HLS playlist to play, multivariant or media
+    /// HLS playlist (multivariant or media) or DASH manifest to play
     pub url: String,
 
     /// Leave after this many seconds [default: at the end of the stream]
@@ -36,9 +36,13 @@ pub struct WatchArgs {
     #[arg(long, value_name = "WHICH", default_value = "auto")]
     pub quality: Quality,
 
-    /// Seconds behind the live edge to play at [default: as the playlist says, mostly three segments]
+    /// Seconds behind the live edge to play at [default: as the manifest says, mostly three segments]
     #[arg(long, value_name = "SECONDS", value_parser = parse_latency)]
     pub latency: Option<f64>,
+
+    /// Whether to play parts of segments, where HLS offers them [default: if the latency is less than whole segments allow]
+    #[arg(long, value_name = "YES|NO", value_parser = clap::builder::BoolishValueParser::new())]
+    pub low_latency: Option<bool>,
 
     /// Peers and cache.
     #[command(flatten)]
@@ -51,9 +55,14 @@ pub struct WatchArgs {
 /// When nothing could be played, a checked segment differs from the origin's, or the report cannot be written.
 pub async fn run(args: WatchArgs, stop: impl Future<Output = ()>) -> Result<(), ProgramError> {
     let json = args.json.as_deref().map(JsonFile::prepare).transpose()?;
-    let player =
-        PlayerConfig { engine: args.shared.config(is_local(&args.url))?, storage: args.shared.storage()?, ..PlayerConfig::default() };
-    let config = ViewerConfig { player, quality: args.quality, latency: args.latency, duration: args.seconds, check: args.check };
+    let player = PlayerConfig {
+        engine: args.shared.config(is_local(&args.url))?,
+        storage: args.shared.storage()?,
+        latency: args.latency,
+        low_latency: args.low_latency,
+        ..PlayerConfig::default()
+    };
+    let config = ViewerConfig { player, quality: args.quality, duration: args.seconds, check: args.check };
 
     let (status, watched) = watched::channel(ViewerStatus::default());
     let progress = std::io::stderr().is_terminal().then(progress_line);

@@ -29,6 +29,8 @@ pub(super) struct Playback {
     opened: Instant,
     state: PlaybackState,
     position: f64,
+    /// Media seconds per second while playing.
+    rate: f64,
     /// The moment at which `position` was right.
     at: Instant,
     tracks: Vec<Track>,
@@ -56,6 +58,7 @@ impl Playback {
             opened,
             state: PlaybackState::Starting,
             position: start,
+            rate: 1.0,
             at: opened,
             tracks: vec![track; tracks],
             startup: None,
@@ -114,14 +117,15 @@ impl Playback {
             self.jump_over_holes();
             let until = self.playable_to().min(self.next_hole());
             let playable_s = (until - self.position).max(0.0);
-            if left.as_secs_f64() < playable_s {
-                self.position += left.as_secs_f64();
-                self.played_s += left.as_secs_f64();
+            let played_s = left.as_secs_f64() * self.rate;
+            if played_s < playable_s {
+                self.position += played_s;
+                self.played_s += played_s;
                 return;
             }
             self.position = until.max(self.position);
             self.played_s += playable_s;
-            left = left.saturating_sub(Duration::from_secs_f64(playable_s));
+            left = left.saturating_sub(Duration::from_secs_f64(playable_s / self.rate));
             if self.next_hole() <= self.position + SAME_TIME_S {
                 continue;
             }
@@ -137,8 +141,13 @@ impl Playback {
 
     /// When the state changes by itself if nothing arrives.
     pub(super) fn next_change(&self) -> Option<Instant> {
-        let playable = Duration::try_from_secs_f64(self.playable_to() - self.position).unwrap_or_default();
+        let playable = Duration::try_from_secs_f64((self.playable_to() - self.position) / self.rate).unwrap_or_default();
         (self.state == PlaybackState::Playing).then(|| self.at + playable)
+    }
+
+    /// From now on so many media seconds are played per second; more than 0.
+    pub(super) const fn set_rate(&mut self, rate: f64) {
+        self.rate = rate;
     }
 
     pub(super) const fn state(&self) -> PlaybackState {
@@ -147,7 +156,7 @@ impl Playback {
 
     /// Where playback stands; the rate is 0 unless the picture moves.
     pub(super) fn playhead(&self) -> Playhead {
-        Playhead { position: self.position, rate: f64::from(u8::from(self.state == PlaybackState::Playing)) }
+        Playhead { position: self.position, rate: if self.state == PlaybackState::Playing { self.rate } else { 0.0 } }
     }
 
     /// Seconds that can be played without another byte.
@@ -158,11 +167,6 @@ impl Playback {
     /// Seconds that a track is ahead of the picture.
     pub(super) fn ahead_s(&self, track: usize) -> f64 {
         self.tracks[track].buffered_to - self.position
-    }
-
-    /// Where a track's next segment begins.
-    pub(super) fn buffered_to(&self, track: usize) -> f64 {
-        self.tracks[track].buffered_to
     }
 
     pub(super) fn elapsed(&self, now: Instant) -> Duration {
@@ -309,6 +313,18 @@ mod tests {
         viewer.arrives(61.0, 0, 40.0);
         assert_eq!(viewer.state_at(61.5), (Playing, 40.5));
         assert_eq!((viewer.playback.stalls(), viewer.playback.stalled()), (1, Duration::from_secs(59)));
+    }
+
+    #[test]
+    fn a_higher_rate_plays_more_in_the_same_time() {
+        let mut viewer = Viewer::new(1);
+        viewer.arrives(0.0, 0, 10.0);
+        viewer.playback.set_rate(1.25);
+        assert_eq!(viewer.state_at(0.8), (Playing, 11.0));
+        assert_eq!(viewer.playback.next_change(), Some(viewer.at(1.6)));
+        assert_eq!(viewer.playback.playhead().rate, 1.25);
+        assert_eq!(viewer.state_at(2.0), (Stalled, 12.0));
+        assert_eq!(viewer.playback.stalled(), Duration::from_millis(400));
     }
 
     #[test]

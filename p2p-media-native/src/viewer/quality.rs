@@ -108,14 +108,19 @@ impl Transfer {
 
 /// The track to play next. `current` is what is played now, and the seconds ahead of the picture. `tracks` is not empty.
 pub(super) fn choose<'t>(tracks: &'t [Track], quality: Quality, throughput: &Throughput, current: Option<(&Track, f64)>) -> &'t Track {
+    let first = &tracks[0];
+    // Other sets are other languages, angles or codecs.
+    let set = current.map_or(first.switching_set, |(current, _)| current.switching_set);
+    let tracks: Vec<&'t Track> = tracks.iter().filter(|track| track.switching_set == set).collect();
     let need = |track: &Track| track.bandwidth.unwrap_or(0);
     let height = |track: &Track| track.resolution.map_or(0, |(_, height)| height);
-    let lowest = tracks.iter().reduce(|a, b| if need(b) < need(a) { b } else { a }).unwrap_or(&tracks[0]);
+    let lowest = tracks.iter().copied().reduce(|a, b| if need(b) < need(a) { b } else { a });
     // Of equals (backup copies) the first.
-    let highest_of =
-        |fits: &dyn Fn(&Track) -> bool| tracks.iter().filter(|track| fits(track)).reduce(|a, b| if need(b) > need(a) { b } else { a });
+    let highest_of = |fits: &dyn Fn(&Track) -> bool| {
+        tracks.iter().copied().filter(|track| fits(track)).reduce(|a, b| if need(b) > need(a) { b } else { a })
+    };
     let chosen = match quality {
-        Quality::Lowest => Some(lowest),
+        Quality::Lowest => lowest,
         Quality::Highest => highest_of(&|_| true),
         Quality::Height(limit) => highest_of(&|track| height(track) <= limit),
         Quality::Auto => {
@@ -127,7 +132,7 @@ pub(super) fn choose<'t>(tracks: &'t [Track], quality: Quality, throughput: &Thr
             highest_of(&|track| need(track) as f64 <= limit)
         }
     };
-    chosen.unwrap_or(lowest)
+    chosen.or(lowest).unwrap_or(first)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use serde::Serialize;
 
 use super::lock;
+use super::segment_delays::SegmentDelays;
 
 /// Errors that are kept word for word.
 const MAX_ERRORS: usize = 100;
@@ -40,6 +41,10 @@ pub struct ViewerReport {
     /// Live: seconds behind the edge at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub latency_s: Option<f64>,
+    /// Live: from when a segment or part was complete at the origin to its last byte here, by where that byte came from. Of those that were
+    /// completed while the viewer was there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub segment_delay_ms: Option<SegmentDelays>,
     /// With a check: segments compared with the origin's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checked: Option<u64>,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use p2p_media_core::error::SegmentError;
+use p2p_media_core::media::SegmentForm;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
@@ -18,36 +19,40 @@ const BUFFER_TARGET_S: f64 = 30.0;
 /// Attempts at one segment, and the first wait between them; doubled each time.
 const ATTEMPTS: u32 = 4;
 const FIRST_RETRY_WAIT: Duration = Duration::from_millis(500);
+/// The playlist that withdraws a part is here in a moment.
+const WITHDRAWN_WAIT: Duration = Duration::from_millis(20);
 
 impl Viewing<'_> {
     /// Loads a track to its end. `main` is the rendition that `segments` begins with, for the track whose rendition may change.
     pub(super) async fn load_track(&self, index: usize, mut main: Option<Track>, mut segments: Segments) {
         loop {
             self.wait_for_room(index).await;
-            if let Some(current) = main.as_mut()
-                && let Some(other) = self.better_rendition(index, current)
-            {
-                match self.player.segments(&other).await {
-                    Ok(opened) => {
-                        segments = opened;
-                        segments.continue_from(lock(&self.playback).buffered_to(index));
-                        *lock(&self.height) = other.resolution.map(|(_, height)| height);
-                        *current = other;
-                    }
-                    Err(error) => self.errors.add(error.to_string()),
-                }
-            }
-            match segments.next().await {
-                Ok(Some(segment)) => {
-                    self.note_edge(&segments);
-                    self.load_segment(index, segment).await;
-                }
+            let segment = match segments.next().await {
+                Ok(Some(segment)) => segment,
                 Ok(None) => break,
                 Err(error) => {
                     self.errors.add(error.to_string());
                     break;
                 }
+            };
+            self.note_edge(&segments);
+            // Decoding can only go over to another rendition where it can begin.
+            if segment.info().is_independent
+                && let Some(current) = main.as_mut()
+                && let Some(other) = self.better_rendition(index, current)
+            {
+                match self.player.segments(&other).await {
+                    Ok(opened) => {
+                        segments = opened;
+                        segments.continue_from(segment.info().start);
+                        *lock(&self.height) = other.resolution.map(|(_, height)| height);
+                        *current = other;
+                        continue;
+                    }
+                    Err(error) => self.errors.add(error.to_string()),
+                }
             }
+            self.load_segment(index, segment, &mut segments).await;
         }
         lock(&self.playback).track_ended(Instant::now(), index);
         self.changed.notify_one();
@@ -76,9 +81,16 @@ impl Viewing<'_> {
         (chosen != current).then(|| chosen.clone())
     }
 
-    async fn load_segment(&self, index: usize, mut segment: Segment) {
-        let (start, end) = (segment.info().start, segment.info().end());
-        tracing::debug!(track = index, sequence = segment.info().sequence, start, ahead = lock(&self.playback).ahead_s(index), "asking");
+    async fn load_segment(&self, index: usize, mut segment: Segment, segments: &mut Segments) {
+        let start = segment.info().start;
+        tracing::debug!(
+            track = index,
+            number = segment.info().number,
+            part = segment.info().part,
+            start,
+            ahead = lock(&self.playback).ahead_s(index),
+            "asking"
+        );
         let stalls_before = lock(&self.playback).stalls();
         let mut wait = FIRST_RETRY_WAIT;
         let mut attempt = 1;
@@ -97,10 +109,21 @@ impl Viewing<'_> {
                 outcome => break outcome,
             }
         };
-        let now = Instant::now();
-        tracing::debug!(track = index, sequence = segment.info().sequence, failed = outcome.is_err(), "answered");
+        let (now, end) = (Instant::now(), segments.end_of(segment.info()));
+        tracing::debug!(track = index, number = segment.info().number, part = segment.info().part, failed = outcome.is_err(), "answered");
         match outcome {
-            Ok(true) => lock(&self.playback).segment_arrived(now, index, start, end),
+            Ok(true) => {
+                let info = segment.info();
+                if let (true, Some(key), Some(begins)) = (self.live, info.key, info.program_date_time) {
+                    self.delays.completed(key, begins + end - start);
+                }
+                lock(&self.playback).segment_arrived(now, index, start, end);
+            }
+            // A part that was only hinted at need not come: another may in its place.
+            Err(PlayerError::Segment { reason: SegmentError::UnknownSegment | SegmentError::Removed, .. }) if segment.info().is_part() => {
+                tokio::time::sleep(WITHDRAWN_WAIT).await;
+                segments.step_back();
+            }
             Ok(false) => lock(&self.playback).segment_lost(now, index, end),
             Err(error) => {
                 self.errors.add(error.to_string());
@@ -137,10 +160,11 @@ impl Viewing<'_> {
             Some(init) => drop(futures::future::try_join(body, init).await?),
             None => body.await?,
         }
-        if is_main {
+        let info = segment.info();
+        // What is still being produced comes no faster than that.
+        if is_main && info.form == SegmentForm::Whole {
             lock(&self.throughput).add(&transfer);
         }
-        let info = segment.info();
         self.delivered.add(
             bytes,
             hash.map(|hash| Delivered {

@@ -1,0 +1,118 @@
+//! The segments of DASH streams, as the player shows them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use p2p_media_core::media::{SegmentForm, SegmentKey, StreamKey, StreamUpdate};
+use p2p_media_dash::{PresentationTimeline, SegmentDetails};
+use tokio::time::Instant;
+
+use crate::player::cursor::Place;
+use crate::player::segments::SegmentInfo;
+use crate::player::track_version::TrackVersion;
+
+/// A stream that the engine knows.
+#[derive(Debug)]
+pub(super) struct SharedStream {
+    key: StreamKey,
+    /// In playing order.
+    segments: Vec<Arc<SegmentInfo>>,
+    live: bool,
+}
+
+impl SharedStream {
+    /// A stream without segments.
+    pub(super) const fn new(key: StreamKey) -> Self {
+        Self { key, segments: Vec::new(), live: true }
+    }
+
+    pub(super) const fn key(&self) -> StreamKey {
+        self.key
+    }
+
+    /// Takes in an update of the timeline's stream with this index. False when it changes nothing.
+    pub(super) fn apply(&mut self, update: &StreamUpdate, timeline: &PresentationTimeline, stream: usize) -> bool {
+        let ended = std::mem::replace(&mut self.live, update.live) != update.live;
+        if !self.segments.is_empty() {
+            let changed: BTreeSet<_> = update.removed.iter().copied().chain(update.added.iter().map(|segment| segment.id)).collect();
+            self.segments.retain(|segment| segment.key.is_none_or(|key| !changed.contains(&key.id)));
+        }
+        for segment in &update.added {
+            let Some(details) = timeline.segment(stream, segment.id) else { continue };
+            let info = Arc::new(self.describe(details, timeline));
+            let index = self.segments.partition_point(|held| held.place < info.place);
+            self.segments.insert(index, info);
+        }
+        ended || !update.added.is_empty() || !update.removed.is_empty()
+    }
+
+    fn describe(&self, details: SegmentDetails, timeline: &PresentationTimeline) -> SegmentInfo {
+        let SegmentDetails { segment, number, init, period, is_protected, .. } = details;
+        let mpd = timeline.mpd();
+        SegmentInfo {
+            key: Some(SegmentKey { stream: self.key, id: segment.id }),
+            number,
+            part: None,
+            form: segment.form,
+            is_independent: true,
+            url: segment.url,
+            byte_range: segment.byte_range,
+            start: segment.start,
+            duration: segment.duration,
+            init,
+            // The index of a period changes when earlier ones leave; when it begins does not.
+            discontinuity_sequence: mpd.periods.get(period).map_or(0, |period| milliseconds(period.start).unsigned_abs()),
+            gap: false,
+            keys: Arc::new([]),
+            is_protected,
+            program_date_time: mpd.live.then_some(mpd.availability_start + segment.start),
+            place: Place::of_whole(milliseconds(segment.start)),
+        }
+    }
+}
+
+/// What a track says that is made of these streams, one for each period.
+pub(super) fn version(
+    timeline: &PresentationTimeline,
+    streams: &BTreeMap<usize, SharedStream>,
+    by_period: &[Option<usize>],
+    latency: Option<f64>,
+    now: f64,
+) -> TrackVersion {
+    let distinct: BTreeSet<_> = by_period.iter().flatten().copied().collect();
+    let shared: Vec<_> = distinct.iter().filter_map(|stream| Some((*stream, streams.get(stream)?))).collect();
+    let segments = match &shared[..] {
+        [(_, only)] => only.segments.clone(),
+        several => {
+            let of_periods = || timeline.mpd().periods.iter().zip(by_period);
+            let is_of = |stream: usize, segment: &SegmentInfo| {
+                of_periods()
+                    .any(|(period, of)| *of == Some(stream) && milliseconds(period.start).unsigned_abs() == segment.discontinuity_sequence)
+            };
+            let of_stream = |(stream, shared): &(usize, &SharedStream)| {
+                shared.segments.iter().filter(|segment| is_of(*stream, segment)).cloned().collect::<Vec<_>>()
+            };
+            let mut segments: Vec<_> = several.iter().flat_map(of_stream).collect();
+            segments.sort_by_key(|segment| segment.place);
+            segments
+        }
+    };
+    let live = shared.iter().any(|(_, shared)| shared.live);
+    let edge = edge(&segments, timeline, now);
+    let start_playing_at = match latency {
+        Some(latency) if live => edge - latency,
+        _ => timeline.start_position(now),
+    };
+    TrackVersion { segments, live, start_playing_at, edge, loaded_at: Instant::now(), failure: None }
+}
+
+/// Where what has been produced ends: the last segment that is finished, or the clock where unfinished ones can be had.
+fn edge(segments: &[Arc<SegmentInfo>], timeline: &PresentationTimeline, now: f64) -> f64 {
+    let Some(last) = segments.last() else { return timeline.live_edge(now).unwrap_or_default() };
+    if last.form == SegmentForm::Unfinished { (now - timeline.mpd().availability_start).clamp(last.start, last.end()) } else { last.end() }
+}
+
+/// Media times in whole milliseconds: the same segment's differ by rounding.
+fn milliseconds(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
+}
