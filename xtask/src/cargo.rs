@@ -23,6 +23,11 @@ pub(crate) fn cargo(arguments: &[&str], environment: &[(&str, &str)]) -> Result<
     )
 }
 
+/// Where cargo puts what it builds.
+pub(crate) fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
 /// Runs the `p2p-media` program, built in release, in the caller's folder.
 pub(crate) fn program(arguments: &[&str]) -> Result<(), Failure> {
     run(Command::new(built_program()?).args(arguments), "p2p-media")
@@ -57,8 +62,7 @@ pub(crate) fn fuzz(name: &str, seconds: u32) -> Result<(), Failure> {
 
 fn built_program() -> Result<PathBuf, Failure> {
     cargo(&["build", "--release", "--package", "p2p-media-native", "--bin", "p2p-media"], &[])?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release").join(format!("p2p-media{}", std::env::consts::EXE_SUFFIX)))
+    Ok(target_folder().join("release").join(format!("p2p-media{}", std::env::consts::EXE_SUFFIX)))
 }
 
 fn run(command: &mut Command, name: &str) -> Result<(), Failure> {

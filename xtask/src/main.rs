@@ -2,6 +2,7 @@
 
 mod cargo;
 mod tidy;
+mod wasm_size;
 
 use std::process::ExitCode;
 
@@ -12,7 +13,7 @@ cargo xtask COMMAND [ARGUMENTS]
 
   demo [ARGS]        Origin, tracker and viewers on this machine, over real WebRTC (see `cargo xtask demo --help`)
   test               Everything that must hold: format, lints, tests, documentation, tidiness
-  bench NAME [ARGS]  Measure: transport, engine, tracker, memory or manifest (all take --json FILE)
+  bench NAME [ARGS]  Measure: transport, engine, tracker, memory, manifest or wasm (all but wasm take --json FILE)
   fuzz NAME [SECS]   Feed a reader what nobody should send it: hls, mpd, sidx or peer_messages (needs nightly Rust and cargo-fuzz)
   interop ARGS       Beside official JS players, given the folder of a rig that runs them: --rig DIR [--case NAMES] [--tracker official|ours]
   tidy               The project's own rules: file lengths, headings, what the core may depend on
@@ -71,7 +72,7 @@ fn test() -> Result<(), Failure> {
 
 fn bench(arguments: &[String]) -> Result<(), Failure> {
     let Some((name, rest)) = arguments.split_first() else {
-        return Err(Failure("bench what? transport, engine, tracker, memory or manifest".to_owned()));
+        return Err(Failure("bench what? transport, engine, tracker, memory, manifest or wasm".to_owned()));
     };
     let rest = rest.iter().map(String::as_str);
     match name.as_str() {
@@ -81,12 +82,13 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
             all.extend(rest);
             cargo(&all, &[])
         }
+        "wasm" => wasm_size::run(),
         "transport" | "tracker" | "memory" => {
             let mut all = vec!["bench", name.as_str()];
             all.extend(rest);
             program(&all)
         }
-        other => Err(Failure(format!("no bench is called {other:?}: transport, engine, tracker, memory or manifest"))),
+        other => Err(Failure(format!("no bench is called {other:?}: transport, engine, tracker, memory, manifest or wasm"))),
     }
 }
 
