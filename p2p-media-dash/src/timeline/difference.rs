@@ -69,25 +69,28 @@ impl<'o, 'n> Comparison<'o, 'n> {
 
     /// The same period in both views. What is before and behind the settled part that both have is compared.
     fn add_pair(&mut self, old: &Span<'o>, new: &Span<'n>) {
-        let Some((from, to)) = settled_in_both(old, new) else {
-            self.add_old(old, old.clone().items());
-            self.add_new(new, new.clone().items());
-            return;
-        };
-        self.add_old(old, old.clone().items().take_while(|item| item.place.start < from));
-        self.add_old(old, old.clone().items_starting_at(to));
-        self.add_new(new, new.clone().items().take_while(|item| item.place.start < from));
-        self.add_new(new, new.clone().items_starting_at(to));
+        let settled = settled_in_both(old, new);
+        self.old.extend(unsettled(old, settled).map(|item| (old.clone(), item)));
+        self.new.extend(unsettled(new, settled).map(|item| (new.clone(), item)));
     }
 }
 
-/// Between which times on the timeline both have the same segments, in the same places and finished.
-fn settled_in_both(old: &Span<'_>, new: &Span<'_>) -> Option<(f64, f64)> {
-    let (common_from, common_to) = same_segments(old, new)?;
-    let first = |span: &Span<'_>| span.clone().items().next().map(|item| item.place.start);
-    let from = common_from.max(first(old)?).max(first(new)?);
-    let to = common_to.min(old.settled_until()?).min(new.settled_until()?);
-    (from < to).then_some((from, to))
+/// From when to when, in seconds on the timeline, both have the same segments in the same places, all of them finished: those that begin and end
+/// within these times.
+fn settled_in_both(old: &Span<'_>, new: &Span<'_>) -> (f64, f64) {
+    const NOTHING: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
+    let Some((common_from, common_to)) = same_segments(old, new) else { return NOTHING };
+    let first = |span: &Span<'_>| span.clone().items().next().map_or(f64::INFINITY, |item| item.place.start);
+    let from = common_from.max(first(old)).max(first(new));
+    let to = common_to.min(old.settled_until()).min(new.settled_until());
+    (from, to)
+}
+
+/// What begins before the settled part, or begins later and ends behind it.
+fn unsettled<'v>(span: &Span<'v>, (from, to): (f64, f64)) -> impl Iterator<Item = Item> {
+    let before = span.clone().items().take_while(move |item| item.place.start < from);
+    let behind = (to < f64::INFINITY && from < f64::INFINITY).then(|| span.clone().items_ending_after(to));
+    before.chain(behind.into_iter().flatten().filter(move |item| item.place.start >= from))
 }
 
 /// Between which times on the timeline the segments of both, wherever both have some, are the same.

@@ -54,14 +54,13 @@ impl LoadedIndex {
         self.media == other.media && (Arc::ptr_eq(&self.segments, &other.segments) || self.segments == other.segments)
     }
 
-    /// The segments in the period that begin at `from` or later and end later than `after`, in seconds on the timeline.
-    pub(super) fn places(&self, period: &Period, from: f64, after: f64) -> impl Iterator<Item = SegmentPlace> {
+    /// The segments in the period that end later than `after`, in seconds on the timeline.
+    pub(super) fn places(&self, period: &Period, after: f64) -> impl Iterator<Item = SegmentPlace> {
         let zero = period.start;
         let end = period.duration.map_or(f64::INFINITY, |duration| zero + duration);
         let after = after.max(zero);
         // Segments are in the order of time.
-        let skipped =
-            self.segments.partition_point(|segment| zero + segment.start < from || zero + segment.start + segment.duration <= after);
+        let skipped = self.segments.partition_point(|segment| zero + segment.start + segment.duration <= after);
         let rest = self.segments.iter().enumerate().skip(skipped);
         rest.map(move |(index, segment)| place(index, segment, zero)).take_while(move |place| place.start < end)
     }
@@ -73,7 +72,7 @@ impl LoadedIndex {
 
     pub(super) fn is_orderly(&self, period: &Period) -> bool {
         let mut sieve = Sieve::default();
-        let mut places = self.places(period, f64::NEG_INFINITY, f64::NEG_INFINITY);
+        let mut places = self.places(period, f64::NEG_INFINITY);
         places.all(|place| sieve.passes(SegmentId::of_dash(place.start, place.nominal_duration)))
     }
 }

@@ -14,6 +14,9 @@ const SHORTEST_REFRESH_SECONDS: f64 = 0.5;
 /// How long a segment is taken to be when nothing says, in seconds.
 const FALLBACK_SEGMENT_SECONDS: f64 = 4.0;
 
+/// How far behind the edge the newest segment is looked for first, in seconds.
+const NEAR_SECONDS: f64 = 30.0;
+
 /// How many segments behind the live edge playing begins when the MPD does not say.
 const SEGMENTS_BEHIND_EDGE: f64 = 3.0;
 
@@ -159,9 +162,8 @@ impl View<'_> {
 
 impl Span<'_> {
     fn newest_end(&self) -> Option<f64> {
-        let settled_until = self.settled_until()?;
         // Mostly it is near; but anything may be missing.
-        [settled_until - FALLBACK_SEGMENT_SECONDS, f64::NEG_INFINITY].into_iter().find_map(|from| {
+        [self.settled_until() - NEAR_SECONDS, f64::NEG_INFINITY].into_iter().find_map(|from| {
             let finished = self.clone().items_ending_after(from).filter(|item| item.form == SegmentForm::Whole);
             finished.last().map(|item| item.place.end())
         })
@@ -171,7 +173,7 @@ impl Span<'_> {
         if !self.representation.is_chunked {
             return None;
         }
-        let mut unsettled = self.clone().items_starting_at(self.settled_until()?);
+        let mut unsettled = self.clone().items_ending_after(self.settled_until());
         unsettled.find(|item| item.form == SegmentForm::Unfinished).map(|item| item.place.finished_at)
     }
 

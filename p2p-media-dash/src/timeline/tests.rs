@@ -365,9 +365,12 @@ fn a_refresh_of_a_long_window_gives_what_changed() {
     }
 }
 
+/// When a period begins, whether its segments are listed, and time, duration and repetitions of each entry.
+type PeriodParts = (f64, bool, Vec<(Option<u64>, u64, i64)>);
+
 #[derive(Clone, Debug)]
 struct Version {
-    periods: Vec<(f64, bool, Vec<(Option<u64>, u64, i64)>)>,
+    periods: Vec<PeriodParts>,
     first_number: u64,
     depth: Option<f64>,
     offset: f64,

@@ -138,24 +138,19 @@ impl<'v> Span<'v> {
     /// What is available, ids not compared.
     pub(super) fn items(self) -> impl Iterator<Item = Item> {
         let segments = self.segments();
-        self.items_of(segments, f64::NEG_INFINITY, f64::NEG_INFINITY)
-    }
-
-    pub(super) fn items_starting_at(self, seconds: f64) -> impl Iterator<Item = Item> {
-        let segments = self.segments().starting_at(seconds);
-        self.items_of(segments, seconds, f64::NEG_INFINITY)
+        self.items_of(segments, f64::NEG_INFINITY)
     }
 
     pub(super) fn items_ending_after(self, seconds: f64) -> impl Iterator<Item = Item> {
         let segments = self.segments().ending_after(seconds);
-        self.items_of(segments, f64::NEG_INFINITY, seconds)
+        self.items_of(segments, seconds)
     }
 
-    /// `indexed_from` and `indexed_after` are what `segments` has had done to it, for segments of an index.
-    fn items_of(self, segments: Segments<'v>, indexed_from: f64, indexed_after: f64) -> impl Iterator<Item = Item> {
+    /// Segments of an index are those that end after `indexed_after`.
+    fn items_of(self, segments: Segments<'v>, indexed_after: f64) -> impl Iterator<Item = Item> {
         let View { now, .. } = self.view;
         let is_orderly = self.view.is_orderly();
-        let indexed = self.index.map(|index| index.places(self.period, indexed_from, indexed_after)).into_iter().flatten();
+        let indexed = self.index.map(|index| index.places(self.period, indexed_after)).into_iter().flatten();
         let places = segments.places().chain(indexed).take_while(move |place| place.available_at <= now || !is_orderly);
         places.filter(move |place| place.available_at <= now).filter_map(move |place| Item::at(place, now))
     }
@@ -171,7 +166,7 @@ impl<'v> Span<'v> {
     /// When the first segment of the period begins, or a time before it, whatever is available.
     pub(super) fn first_start(&self) -> Option<f64> {
         if let Some(index) = self.index {
-            return index.places(self.period, f64::NEG_INFINITY, f64::NEG_INFINITY).next().map(|place| place.start);
+            return index.places(self.period, f64::NEG_INFINITY).next().map(|place| place.start);
         }
         if self.template().is_some_and(|template| matches!(template.times, SegmentTimes::Duration(_))) {
             return Some(self.period.start);
@@ -185,20 +180,25 @@ impl<'v> Span<'v> {
     /// When the last segment begins that is known.
     pub(super) fn last_start(&self) -> Option<f64> {
         let last = match self.index {
-            Some(index) => index.places(self.period, f64::NEG_INFINITY, f64::NEG_INFINITY).last(),
+            Some(index) => index.places(self.period, f64::NEG_INFINITY).last(),
             None => self.segments().newest(1).places().next(),
         };
         last.map(|place| place.start)
     }
 
-    /// When the first segment begins that is not held or not finished, or the last one where all are: what begins before is held and stays as it is.
-    pub(super) fn settled_until(&self) -> Option<f64> {
+    /// What ends up to this time, in seconds on the timeline, is held where the version has it, is finished and stays as it is.
+    pub(super) fn settled_until(&self) -> f64 {
         let mpd = &self.view.version.mpd;
-        let early = if self.representation.is_chunked { 0.0 } else { self.representation.availability_time_offset };
+        let end = self.period.duration.map_or(f64::INFINITY, |duration| self.period.start + duration);
+        if self.index.is_some() || !mpd.live {
+            return end;
+        }
+        let early = self.representation.availability_time_offset;
+        let early = if self.representation.is_chunked { early.min(0.0) } else { early };
+        // What is available without end in a period without end is known up to the present.
+        let early = if early.is_finite() || (early > 0.0 && end.is_finite()) { early } else { 0.0 };
         // Sooner by what the comparison of times tolerates, and more.
-        let edge = self.view.now - mpd.availability_start + early - 0.001;
-        let unsettled = if mpd.live && edge.is_finite() { self.segments().ending_after(edge).places().next() } else { None };
-        unsettled.map(|place| place.start).or_else(|| self.last_start())
+        end.min(self.view.now - mpd.availability_start + early - 0.001)
     }
 
     /// The resource of a segment of this span.
