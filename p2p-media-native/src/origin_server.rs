@@ -11,6 +11,7 @@ mod live;
 mod live_response;
 mod live_text;
 mod mp4_box;
+mod mpeg_ts;
 mod pacing;
 mod parts;
 mod passes;

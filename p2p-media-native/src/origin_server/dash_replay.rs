@@ -147,6 +147,11 @@ impl DashSegment {
     fn duration_us(&self) -> u64 {
         self.end_us - self.start_us
     }
+
+    /// How long before its end it can be had, 0 when whole only.
+    fn early_us(&self) -> u64 {
+        self.duration_us() - self.parts.first().map_or(self.duration_us(), |part| part.end_us)
+    }
 }
 
 impl LiveRepresentation {
@@ -191,10 +196,9 @@ impl LiveRepresentation {
         if segments.is_empty() {
             return Err(Unreplayable::SegmentCount(id()));
         }
-        let early_us =
-            segments.iter().map(|segment| segment.duration_us() - segment.parts.first().map_or(segment.duration_us(), |part| part.end_us));
-        // A few segments that come whole do not make the others late: requests for them are held.
-        let early_us = early_us.filter(|early_us| *early_us > 0).min().unwrap_or(0);
+        // The last segment is often shorter, and a few may come whole only. They do not make the others late: requests for them are held.
+        let regular = &segments[..segments.len().saturating_sub(1).max(1)];
+        let early_us = regular.iter().map(DashSegment::early_us).filter(|early_us| *early_us > 0).min().unwrap_or(0);
         let passes = Passes::new(segments.iter().map(|segment| segment.end_us).collect(), 0);
         Ok(Self { about: about.clone(), template: template.clone(), passes, segments, early_us, init })
     }
@@ -238,7 +242,7 @@ impl LiveRepresentation {
             start_us: microseconds.saturating_add(segment.start_us),
             duration_us: segment.duration_us(),
             parts: segment.parts.clone(),
-            is_streamed: self.early_us > 0,
+            streamed_early_us: Some(self.early_us).filter(|early_us| *early_us > 0),
         }
     }
 

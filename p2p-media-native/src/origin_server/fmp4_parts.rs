@@ -2,7 +2,7 @@
 
 use super::{
     fmp4_samples::{Fragments, IS_NON_SYNC, InitTracks, Sample, Track, read},
-    parts::{Part, PartedSegment},
+    parts::{Part, PartedSegment, cut, to_us},
 };
 
 /// Parts of one segment.
@@ -13,7 +13,7 @@ const MAX_PARTS: usize = 10_000;
 pub(super) fn split(segment: &[u8], init: &InitTracks, part_us: u64) -> Option<PartedSegment> {
     let Fragments { sequence_number, tracks, others } = read(segment, init)?;
     let leading = leading_track(&tracks);
-    let ends = cut(leading, part_us);
+    let ends = cut(leading.samples.iter().map(|sample| u64::from(sample.duration)), leading.timescale, part_us);
     if ends.is_empty() || ends.len() > MAX_PARTS {
         return None;
     }
@@ -21,7 +21,7 @@ pub(super) fn split(segment: &[u8], init: &InitTracks, part_us: u64) -> Option<P
     let mut parts = Vec::with_capacity(ends.len());
     let mut cursors = vec![Cursor::default(); tracks.len()];
     let mut part_start = 0;
-    for (index, end) in ends.iter().enumerate() {
+    for (index, (_, end)) in ends.iter().enumerate() {
         let is_last = index + 1 == ends.len();
         let mut runs = Vec::with_capacity(tracks.len());
         for (track, cursor) in tracks.iter().zip(&mut cursors) {
@@ -45,31 +45,9 @@ fn leading_track(tracks: &[Track]) -> &Track {
     tracks.iter().find(has_dependent_samples).unwrap_or(&tracks[0])
 }
 
-/// Where parts end, in ticks from the start of the track.
-fn cut(track: &Track, part_us: u64) -> Vec<u64> {
-    let mut ends = Vec::new();
-    let (mut start, mut at) = (0_u64, 0_u64);
-    for sample in &track.samples {
-        let end = at + u64::from(sample.duration);
-        if at > start && u128::from(end - start) * 1_000_000 > u128::from(part_us) * u128::from(track.timescale) {
-            ends.push(at);
-            start = at;
-        }
-        at = end;
-    }
-    if at > start {
-        ends.push(at);
-    }
-    ends
-}
-
 /// Compares two times of different timescales.
 fn is_before(time: u64, timescale: u32, limit: u64, limit_timescale: u32) -> bool {
     u128::from(time) * u128::from(limit_timescale) < u128::from(limit) * u128::from(timescale)
-}
-
-fn to_us(ticks: u64, timescale: u32) -> u64 {
-    u64::try_from(u128::from(ticks) * 1_000_000 / u128::from(timescale.max(1))).unwrap_or(u64::MAX)
 }
 
 /// How far a track has been written.

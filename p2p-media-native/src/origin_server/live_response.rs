@@ -208,9 +208,10 @@ async fn respond_parted(origin: &Origin, live: &LiveReplay, asked: Asked<'_>, se
     };
     let now_us = micros(live.elapsed());
     if available_us > now_us {
-        // What is hinted at is being recorded; a client whose clock is a little fast may ask for the part after it.
-        let is_hinted = begins_us <= now_us + micros(live.part());
-        if !is_hinted || wanted == Wanted::Whole && !segment.is_streamed {
+        // What is hinted at is being recorded; a client whose clock is a little fast may ask for the part after it. A DASH manifest has one
+        // availabilityTimeOffset for all segments, the short ones as well.
+        let early_us = micros(live.part()).max(segment.streamed_early_us.unwrap_or(0));
+        if begins_us > now_us + early_us || wanted == Wanted::Whole && segment.streamed_early_us.is_none() {
             return not_found("this segment is still to come\n");
         }
         if !wait(origin, live, available_us).await {

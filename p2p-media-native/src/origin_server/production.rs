@@ -53,8 +53,8 @@ pub(super) struct LiveSegment {
     pub(super) duration_us: u64,
     /// None when it is offered whole only.
     pub(super) parts: Arc<[Part]>,
-    /// A request for the whole is answered while it is being recorded.
-    pub(super) is_streamed: bool,
+    /// A request for the whole is answered while it is being recorded; the manifest says that it may come so long before the end.
+    pub(super) streamed_early_us: Option<u64>,
 }
 
 /// What is asked of a segment.
@@ -130,7 +130,7 @@ impl Production {
             start_us: microseconds.saturating_add(segment.start_us),
             duration_us: segment.end_us - segment.start_us,
             parts,
-            is_streamed: false,
+            streamed_early_us: None,
         })
     }
 }
@@ -149,7 +149,7 @@ impl LiveSegment {
     pub(super) fn available_us(&self, wanted: &Wanted) -> Option<(u64, u64)> {
         let last = self.parts.len().checked_sub(1)?;
         let index = match wanted {
-            Wanted::Whole if self.is_streamed => 0,
+            Wanted::Whole if self.streamed_early_us.is_some() => 0,
             Wanted::Whole => last,
             Wanted::Part(index) => *index,
             Wanted::Bytes(range) => {
@@ -223,7 +223,7 @@ pub(super) fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::origin_server::playlist::VodPlaylist;
+    use crate::origin_server::{mpeg_ts::tests::packet, playlist::VodPlaylist};
 
     fn live(vod: &str, loop_us: u64) -> LivePlaylist {
         LivePlaylist::new(VodPlaylist::parse(vod).unwrap(), loop_us)
@@ -274,9 +274,8 @@ mod tests {
     fn a_segment_comes_in_parts() {
         let mut production = Production::default();
         production.add(&live("#EXTM3U\n#EXTINF:1,\na.ts\n#EXTINF:1,\nb.ts\n", 0), |uri| Some(uri.into()), |_| InitTracks::default());
-        let mut packets = [0; 188 * 4];
-        packets.iter_mut().step_by(188).for_each(|first| *first = 0x47);
-        assert_eq!(production.divide("b.ts", 500_000, || Some(packets.to_vec())).len(), 2);
+        let packets: Vec<u8> = (0..4).flat_map(|frame| packet(1, 0xe0, &[frame * 22_500])).collect();
+        assert_eq!(production.divide("b.ts", 500_000, || Some(packets)).len(), 2);
         assert!(production.divide("a.ts", 500_000, || None).is_empty());
         assert!(production.live_segment("a.ts", "").is_none());
 
@@ -291,7 +290,7 @@ mod tests {
         assert_eq!(at(Wanted::Bytes(0..=376)), second);
         assert_eq!(at(Wanted::Bytes(0..=u64::MAX)), first);
         assert_eq!(at(Wanted::Bytes(752..=800)), None);
-        let streamed = LiveSegment { is_streamed: true, ..segment.clone() };
+        let streamed = LiveSegment { streamed_early_us: Some(1), ..segment.clone() };
         assert_eq!(streamed.available_us(&Wanted::Whole), first);
         assert_eq!(Wanted::of("part=1", None), Some(Wanted::Part(1)));
         assert_eq!(Wanted::of("part=x", None), None);
