@@ -273,6 +273,81 @@ fn frames_per_second(text: &str) -> Option<f64> {
 mod tests {
     use super::*;
 
+    fn mpd(sets: &str) -> Mpd {
+        let text = format!("<MPD mediaPresentationDuration='PT4S'><Period>{sets}</Period></MPD>");
+        crate::parse(text.as_bytes(), "https://a.example/m.mpd").unwrap()
+    }
+
+    fn set(attributes: &str, representations: &str) -> String {
+        format!(
+            "<AdaptationSet {attributes}><SegmentTemplate media='$RepresentationID$-$Number$' duration='2'/>{representations}</AdaptationSet>"
+        )
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+
+    #[test]
+    fn a_video_has_the_bitrate_of_the_first_variant_and_its_own_codecs() {
+        let audio = set("contentType='audio'", "<Representation id='a' bandwidth='64000'/><Representation id='b' bandwidth='32000'/>");
+        let hdr = "<SupplementalProperty schemeIdUri='urn:mpeg:mpegB:cicp:TransferCharacteristics' value='16'/>";
+        let video = "<Representation id='v' bandwidth='1000000' codecs='hvc1.2.4.L120, mp4a.40.2' width='1280' height='720' frameRate='30000/1001'/>";
+        let mpd = mpd(&(audio + &set("mimeType='video/mp4'", &format!("{hdr}{video}"))));
+        let expected = StreamProperties {
+            bitrate: Some(1_064_000.0),
+            codecs: text("hvc1.2.4.l120"),
+            width: Some(1_280),
+            height: Some(720),
+            frame_rate: text("29.97002997002997"),
+            video_range: text("PQ"),
+            ..StreamProperties::default()
+        };
+        let first = &mpd.streams()[0];
+        assert_eq!((first.kind, &first.id, first.bandwidth), (StreamKind::Main, &stream_id(&expected), Some(1_000_000)));
+        assert_eq!(first.frame_rate, Some(30_000.0 / 1_001.0));
+    }
+
+    #[test]
+    fn an_audio_has_the_name_that_it_shows_or_that_of_its_representation() {
+        let channels = "<AudioChannelConfiguration schemeIdUri='urn:mpeg:dash:23003:3:audio_channel_configuration:2011' value='6'/>";
+        let audio = set("contentType='audio' lang='ger' codecs='ec-3'", &format!("{channels}<Representation id='A' bandwidth='64000'/>"));
+        let labelled = set("contentType='audio' lang='und' codecs='ec-3'", "<Label>Kommentar</Label><Representation id='B'/>");
+        let mpd = mpd(&(set("contentType='video'", "<Representation id='v' bandwidth='1'/>") + &audio + &labelled));
+        let streams = mpd.streams();
+        let named = StreamProperties { codecs: text("ec-3"), name: text("a"), ..StreamProperties::default() };
+        let expected = [
+            stream_id(&StreamProperties { language: text("de"), channels: text("6"), ..named.clone() }),
+            stream_id(&StreamProperties { name: text("kommentar"), ..named }),
+        ];
+        assert_eq!(streams[1..].iter().map(|stream| stream.id.clone()).collect::<Vec<_>>(), expected);
+        assert!(streams[1..].iter().all(|stream| stream.kind == StreamKind::Secondary));
+        assert_eq!(streams.iter().map(|stream| stream.is_default).collect::<Vec<_>>(), [true, true, false]);
+    }
+
+    #[test]
+    fn audio_alone_is_main_and_known_by_its_bitrate() {
+        let audio = set("contentType='audio' lang='en'", "<Representation id='a' bandwidth='64000'/>");
+        let streams = mpd(&audio).streams();
+        let expected = stream_id(&StreamProperties { bitrate: Some(64_000.0), ..StreamProperties::default() });
+        assert_eq!((streams[0].kind, &streams[0].id), (StreamKind::Main, &expected));
+    }
+
+    #[test]
+    fn texts_images_and_trick_modes_are_not_shared() {
+        let trick =
+            "<EssentialProperty schemeIdUri='http://dashif.org/guidelines/trickmode' value='1'/><Representation id='t' bandwidth='9'/>";
+        let sets = [
+            set("contentType='video'", "<Representation id='v'/>"),
+            set("contentType='video'", trick),
+            set("contentType='text' mimeType='application/mp4'", "<Representation id='s' bandwidth='9'/>"),
+            set("contentType='image' mimeType='image/jpeg'", "<Representation id='i' bandwidth='9'/>"),
+        ];
+        let streams = mpd(&sets.concat()).streams();
+        // Without a bitrate nothing else counts either.
+        assert_eq!(streams.iter().map(|stream| &stream.id).collect::<Vec<_>>(), [&stream_id(&StreamProperties::default())]);
+    }
+
     #[test]
     fn frame_rates_are_numbers_or_quotients() {
         let cases = [("25", Some(25.0)), ("25/1", Some(25.0)), ("30000/1001", Some(30_000.0 / 1_001.0)), (" 29.97 ", Some(29.97))];

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use p2p_media_core::identity::{InfoHash, PROTOCOL_LABEL, manifest_swarm_base};
 use p2p_media_core::media::{Segment, SegmentId};
-use p2p_media_dash::{Mpd, PresentationTimeline, parse};
+use p2p_media_dash::{Mpd, PresentationTimeline, parse, rewrite_urls};
 use serde_json::Value;
 
 fn fixture(path: &str) -> Vec<u8> {
@@ -99,4 +99,24 @@ fn a_live_window_goes_on_from_version_to_version() {
     }
     assert_eq!(timeline.refresh_after(), Some(2.0));
     assert_eq!(timeline.live_edge(times[1]), Some(44.0));
+}
+
+#[test]
+fn rewriting_changes_urls_and_nothing_else() {
+    for file in ["cut60.mpd", "live_first.mpd", "live_after_4s.mpd", "number.mpd", "single_file.mpd"] {
+        let (text, url) = (fixture(file), "https://a.example/x/m.mpd?t=1");
+        let mut count = 0;
+        let same = rewrite_urls(&text, url, |_| {
+            count += 1;
+            None
+        });
+        assert_eq!(*same.unwrap(), *text);
+        assert!(count > 0, "{file}");
+        // As what they mean, they mean the same.
+        let absolute = rewrite_urls(&text, url, |reference| Some(reference.absolute.to_owned())).unwrap();
+        let (was, is) = (parse(&text, url).unwrap(), parse(&absolute, url).unwrap());
+        for (was, is) in was.periods[0].representations.iter().zip(&is.periods[0].representations) {
+            assert_eq!((&was.addressing, &was.init), (&is.addressing, &is.init), "{file}");
+        }
+    }
 }
