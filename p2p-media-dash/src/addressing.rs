@@ -224,12 +224,15 @@ impl<'m> Places<'m> {
 
     fn remaining(&self) -> u64 {
         let begun = self.run.map_or(0, |run| run.len());
-        self.runs.clone().fold(begun, |sum, run| sum.saturating_add(run.len()))
+        begun.saturating_add(self.runs.clone().segment_count())
     }
 
     fn pass_over(&mut self, count: u64) {
         let mut count = count;
         while count > 0 {
+            if self.run.is_none() {
+                count = self.runs.pass_over(count);
+            }
             let Some(mut run) = self.run.take().or_else(|| self.runs.next()) else { return };
             let skipped = count.min(run.len());
             run.skip(skipped);

@@ -120,8 +120,11 @@ impl Run {
     }
 
     pub(super) fn time(&self) -> u64 {
-        let fraction = (self.from as f64 * self.duration.fraction).round() as u64;
-        self.base_time.saturating_add(self.from.saturating_mul(self.duration.whole)).saturating_add(fraction)
+        let whole = self.base_time.saturating_add(self.from.saturating_mul(self.duration.whole));
+        if self.duration.fraction == 0.0 {
+            return whole;
+        }
+        whole.saturating_add((self.from as f64 * self.duration.fraction).round() as u64)
     }
 
     /// When the last one ends, in ticks; of those whose durations have no fraction.
@@ -323,7 +326,8 @@ impl<'m> Runs<'m> {
     /// The run of `count` segments that comes next, and the counters behind it. Never beyond the greatest number and time.
     fn run(&mut self, duration: Ticks, count: u64) -> Run {
         let (base_index, base_number, base_time) = (self.index, self.number, self.time);
-        let times_left = (u64::MAX - base_time).checked_div(duration.whole).unwrap_or(u64::MAX);
+        let fits = count.checked_mul(duration.whole).and_then(|ticks| base_time.checked_add(ticks)).is_some();
+        let times_left = if fits { count } else { (u64::MAX - base_time).checked_div(duration.whole).unwrap_or(u64::MAX) };
         let count = count.min(times_left).min(u64::MAX - base_number).min(u64::MAX - base_index);
         let run = Run { base_index, base_number, base_time, duration, from: 0, to: count };
         self.index += count;
@@ -351,6 +355,59 @@ impl<'m> Runs<'m> {
         self.run(duration, count)
     }
 
+    /// Goes past the next entry if its count is known and `goes` says so, given when it begins and ends, in ticks, and how many segments it is.
+    fn pass_entry(&mut self, goes: impl FnOnce(u64, u64, u64) -> bool) -> bool {
+        let Entries::Timeline(entries) = &mut self.entries else { return false };
+        let Some((entry, rest)) = entries.split_first() else { return false };
+        let Some(count) = u64::try_from(entry.repeat).ok().filter(|_| entry.duration > 0).map(|repeat| repeat + 1) else { return false };
+        let start = entry.time.unwrap_or(self.time);
+        let end = count.checked_mul(entry.duration).and_then(|ticks| start.checked_add(ticks));
+        let number = entry.number.unwrap_or(self.number).checked_add(count);
+        let (Some(end), Some(number), Some(index)) = (end, number, self.index.checked_add(count)) else { return false };
+        if goes(start, end, count) {
+            *entries = rest;
+            (self.time, self.number, self.index) = (end, number, index);
+            return true;
+        }
+        false
+    }
+
+    /// Nothing but time decides which segments are wanted.
+    const fn is_clipped_by_time_alone(&self) -> bool {
+        self.wanted_number == 0 && self.end_number.is_none() && self.max_count == u64::MAX && !self.is_window
+    }
+
+    /// How many segments are to come.
+    pub(super) fn segment_count(mut self) -> u64 {
+        let (bounds, is_quick) = (self.bounds, self.is_clipped_by_time_alone());
+        let mut sum = 0_u64;
+        loop {
+            let mut is_inside = |start: u64, end: u64, count: u64| {
+                let is_inside = start >= bounds.inside_from && end <= bounds.inside_until;
+                sum = sum.saturating_add(if is_inside { count } else { 0 });
+                is_inside
+            };
+            while is_quick && self.pass_entry(&mut is_inside) {}
+            match self.next() {
+                Some(run) => sum = sum.saturating_add(run.len()),
+                None => return sum,
+            }
+        }
+    }
+
+    /// Goes past entries of as many segments at most, where that is quick; gives how many are still to be passed over.
+    pub(super) fn pass_over(&mut self, count: u64) -> u64 {
+        let (bounds, is_quick) = (self.bounds, self.is_clipped_by_time_alone());
+        let mut left = count;
+        let mut goes = |start: u64, end: u64, count: u64| {
+            let goes = start >= bounds.inside_from && end <= bounds.inside_until && count <= left;
+            left -= if goes { count } else { 0 };
+            goes
+        };
+        while is_quick && self.pass_entry(&mut goes) {}
+        left
+    }
+
     /// How often a segment is repeated up to the end of the period, or as far as is known.
     fn count_until_end(&self, duration: Ticks) -> u64 {
         let run = Run { base_index: 0, base_number: 0, base_time: self.time, duration, from: 0, to: u64::MAX };
@@ -366,17 +423,15 @@ impl Iterator for Runs<'_> {
     type Item = Run;
 
     fn next(&mut self) -> Option<Run> {
+        let outside_until = self.bounds.outside_until;
+        while self.pass_entry(|_, end, _| end <= outside_until) {}
         let run = match &mut self.entries {
             Entries::None => return None,
             Entries::Timeline(entries) => {
                 let (&entry, rest) = entries.split_first()?;
                 *entries = rest;
                 let following = rest.first();
-                let run = self.entry(entry, following);
-                if run.end_time() <= self.bounds.outside_until {
-                    return Some(Run { from: run.to, ..run });
-                }
-                run
+                self.entry(entry, following)
             }
             Entries::Equal(duration) => {
                 let duration = *duration;
