@@ -2,6 +2,9 @@
 //!
 //! - [`parse`] reads an MPD, tolerantly (ISO/IEC 23009-1): inheritance and BaseURL chains are resolved, nothing is expanded yet.
 //! - [`Representation`] with [`Addressing`] says where segments are.
+//! - [`PresentationTimeline`] turns versions of an MPD and the passing of time into differences of [`DashStream`]s, with ids that all viewers
+//!   derive alike.
+//! - [`rewrite_urls`] replaces URLs and leaves every other byte, [`apply_patch`] makes a version out of the one before it.
 
 mod addressing;
 mod base_url;

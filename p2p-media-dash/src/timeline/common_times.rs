@@ -18,6 +18,10 @@ pub(super) fn of_templates<'m>(old: &'m SegmentTemplate, new: &'m SegmentTemplat
             is_same.then_some((f64::NEG_INFINITY, f64::INFINITY))
         }
         (SegmentTimes::Timeline(old_entries), SegmentTimes::Timeline(new_entries)) => {
+            // Where a timeline begins that does not say so depends on what else is in it.
+            if [old_entries, new_entries].iter().any(|entries| entries.first().is_none_or(|first| first.time.is_none())) {
+                return None;
+            }
             let counts_numbers = old.media.as_deref().is_none_or(|media| media.contains("$Number"));
             let old_runs = Runs::new(old_entries, old.start_number, counts_numbers);
             let new_runs = Runs::new(new_entries, new.start_number, counts_numbers);

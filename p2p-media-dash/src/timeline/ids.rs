@@ -1,6 +1,6 @@
 //! Whether segments of one stream are in order and could have the same id, and what is done then: the later one is not shared.
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use p2p_media_core::media::SegmentId;
 
@@ -65,26 +65,42 @@ pub(super) fn possible_starts(id: SegmentId) -> (f64, f64) {
     (middle - tolerance - ROUNDING_SECONDS, middle + tolerance + ROUNDING_SECONDS)
 }
 
-/// What was found out of each SegmentTimeline, with its timescale and the start of its period: representations of an AdaptationSet have the same
-/// one.
+/// What was found out of each SegmentTimeline (by address), with its timescale and the start of its period (as bits): representations of an
+/// AdaptationSet have the same one.
 #[derive(Debug, Default)]
-pub(super) struct ExaminedTimelines<'v>(Vec<(&'v [TimelineEntry], u64, f64, bool)>);
+pub(super) struct ExaminedTimelines(HashMap<(*const TimelineEntry, u64, u64), Examined>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Examined {
+    /// In order, and ids are distinct. When the last segment begins, in ticks, where the timeline says so.
+    Orderly(Option<u64>),
+    Disorderly,
+}
 
 /// True when the segments of the stream begin and end in their order, and no two can have the same id.
-pub(super) fn are_orderly<'v>(view: &View<'v>, examined: &mut ExaminedTimelines<'v>) -> bool {
+pub(super) fn are_orderly(view: &View<'_>, examined: &mut ExaminedTimelines) -> bool {
     let mut last_start = None;
     let mut spans = view.spans().peekable();
     while let Some(span) = spans.next() {
         let period_start = span.period.start;
         let times = match &span.representation.addressing {
-            Addressing::Template(template) => Some((&template.times, template.timescale)),
-            Addressing::List(list) => Some((&list.times, list.timescale)),
+            Addressing::Template(template) => Some((&template.times, template.timescale, template.presentation_time_offset)),
+            Addressing::List(list) => Some((&list.times, list.timescale, list.presentation_time_offset)),
             Addressing::Indexed(_) | Addressing::Whole(_) | Addressing::None => None,
         };
+        let mut listed_last_start = None;
         let is_orderly = match times {
-            Some((SegmentTimes::Duration(ticks), timescale)) => is_apart(ticks / timescale as f64, ticks / timescale as f64, period_start),
-            Some((SegmentTimes::Timeline(entries), timescale)) => examined.examine(entries, timescale, period_start),
-            Some((SegmentTimes::Unknown, _)) | None => span.index.is_none_or(|index| index.is_orderly(span.period)),
+            Some((SegmentTimes::Duration(ticks), timescale, _)) => {
+                is_apart(ticks / timescale as f64, ticks / timescale as f64, period_start)
+            }
+            Some((SegmentTimes::Timeline(entries), timescale, offset)) => match examined.examine(entries, timescale, period_start) {
+                Examined::Orderly(last) => {
+                    listed_last_start = last.map(|last| period_start + (last as f64 - offset as f64) / timescale as f64);
+                    true
+                }
+                Examined::Disorderly => false,
+            },
+            Some((SegmentTimes::Unknown, ..)) | None => span.index.is_none_or(|index| index.is_orderly(span.period)),
         };
         let Some(first_start) = span.first_start() else { continue };
         // Ids are rounded towards zero, from either side of it.
@@ -92,11 +108,14 @@ pub(super) fn are_orderly<'v>(view: &View<'v>, examined: &mut ExaminedTimelines<
             return false;
         }
         // What stands in an earlier period begins well before what stands in a later one.
-        if last_start.is_some_and(|last_start| first_start - last_start <= HALF_SECOND + ROUNDING_SECONDS) {
+        let is_behind = |last_start: f64| first_start - last_start > HALF_SECOND + ROUNDING_SECONDS;
+        if last_start.is_some_and(|last_start| !is_behind(last_start)) {
             return false;
         }
-        if spans.peek().is_some() {
-            last_start = span.last_start().or(last_start);
+        if let Some(next) = spans.peek() {
+            // What is listed may go on beyond the end of the period, where it does not count.
+            let is_within = |start: &f64| start + 2.0 * HALF_SECOND < next.period.start;
+            last_start = listed_last_start.filter(is_within).or_else(|| span.last_start()).or(last_start);
         }
     }
     true
@@ -111,56 +130,57 @@ fn is_apart(step: f64, duration: f64, period_start: f64) -> bool {
     step > HALF_SECOND + ROUNDING_SECONDS || (step >= HALF_SECOND && (period_start / HALF_SECOND).fract() == 0.0)
 }
 
-impl<'v> ExaminedTimelines<'v> {
-    fn examine(&mut self, entries: &'v Arc<[TimelineEntry]>, timescale: u64, period_start: f64) -> bool {
-        let is_known = |known: &&(&[TimelineEntry], u64, f64, bool)| {
-            std::ptr::eq(known.0, &**entries) && known.1 == timescale && known.2 == period_start
-        };
-        if let Some(known) = self.0.iter().find(is_known) {
-            return known.3;
-        }
-        let is_orderly = is_orderly(entries, timescale, period_start);
-        self.0.push((entries, timescale, period_start, is_orderly));
-        is_orderly
+impl ExaminedTimelines {
+    fn examine(&mut self, entries: &[TimelineEntry], timescale: u64, period_start: f64) -> Examined {
+        *self.0.entry((entries.as_ptr(), timescale, period_start.to_bits())).or_insert_with(|| examine(entries, timescale, period_start))
     }
 }
 
 /// Looks at the steps between entries and within each. In ticks, as an MPD has them; a repetition up to the next entry counts as one.
-fn is_orderly(entries: &[TimelineEntry], timescale: u64, period_start: f64) -> bool {
+fn examine(entries: &[TimelineEntry], timescale: u64, period_start: f64) -> Examined {
     let seconds = |ticks: u64| ticks as f64 / timescale as f64;
     // Of long and of short ones: when the last one began, and when the one before the next entry ends.
     let mut last_starts: [Option<u64>; 2] = [None, None];
     let (mut end, mut last_end) = (0_u64, 0_u64);
+    // Where the first one begins is not sure then.
+    let has_floating_start = entries.first().is_some_and(|first| first.time.is_none());
+    let mut is_open = has_floating_start;
     for (index, entry) in entries.iter().enumerate() {
         let start = entry.time.unwrap_or(end);
+        if has_floating_start && entry.time.is_some() {
+            return Examined::Disorderly;
+        }
         if entry.duration == 0 {
             end = start;
             continue;
         }
         // Neither may begin or end before the one before it.
         if last_starts.iter().flatten().any(|&last| start < last) || start.saturating_add(entry.duration) < last_end {
-            return false;
+            return Examined::Disorderly;
         }
         let duration = seconds(entry.duration);
         let class = usize::from(duration < HALF_SECOND);
         if !is_apart(duration, duration, period_start) {
-            return false;
+            return Examined::Disorderly;
         }
         if let Some(last) = last_starts[class]
             && !start.checked_sub(last).is_some_and(|step| is_apart(seconds(step), duration, period_start))
         {
-            return false;
+            return Examined::Disorderly;
         }
         let count = match (u64::try_from(entry.repeat), entries.get(index + 1).and_then(|next| next.time)) {
             (Ok(repeat), _) => repeat.saturating_add(1),
             (Err(_), Some(next)) => next.saturating_sub(start).div_ceil(entry.duration).max(1),
-            (Err(_), None) => 1,
+            (Err(_), None) => {
+                is_open = true;
+                1
+            }
         };
         end = start.saturating_add(count.saturating_mul(entry.duration));
         last_starts[class] = Some(end - entry.duration.min(end));
         last_end = end;
     }
-    true
+    Examined::Orderly(if is_open { None } else { last_starts.into_iter().flatten().max() })
 }
 
 #[cfg(test)]
@@ -169,7 +189,7 @@ mod tests {
 
     fn check(entries: &[(Option<u64>, u64, i64)], timescale: u64, period_start: f64) -> bool {
         let entry = |&(time, duration, repeat): &(Option<u64>, u64, i64)| TimelineEntry { time, number: None, duration, repeat };
-        is_orderly(&entries.iter().map(entry).collect::<Vec<_>>(), timescale, period_start)
+        matches!(examine(&entries.iter().map(entry).collect::<Vec<_>>(), timescale, period_start), Examined::Orderly(_))
     }
 
     #[test]

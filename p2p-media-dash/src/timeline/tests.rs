@@ -122,6 +122,21 @@ fn a_newer_version_is_a_difference() {
 }
 
 #[test]
+fn a_timeline_that_begins_where_it_does_not_say() {
+    let version = |published: f64, entries| {
+        let template = listed(1, entries).replace("startNumber", "presentationTimeOffset='100' startNumber").replace("$Number$", "$Time$");
+        live(published, "", &period("start='PT0S'", &template))
+    };
+    let mut timeline = PresentationTimeline::new(version(4.0, "<S d='2' r='1'/>"));
+    assert_eq!(update(&mut timeline, 60.0), changes(&["100.m4s", "102.m4s"], &[]));
+    timeline.refresh(version(6.0, "<S d='2' r='2'/>"));
+    assert_eq!(update(&mut timeline, 60.0), changes(&["104.m4s"], &[]));
+    // Now it has something to go by.
+    timeline.refresh(version(8.0, "<S d='2'/><S t='100' d='2'/><S d='3'/>"));
+    assert_eq!(update(&mut timeline, 60.0), changes(&["102.m4s"], &[8]));
+}
+
+#[test]
 fn urls_that_change() {
     let version = |published, media: &str| {
         live(
