@@ -26,6 +26,15 @@ impl SegmentId {
         Some(Self(Self::FIRST_OF_PARTS + sequence as i64 * Self::PARTS_PER_SEGMENT as i64 + index as i64))
     }
 
+    /// The media sequence number of the segment that this is a part of, and the index of the part.
+    pub const fn sequence_and_index(self) -> Option<(u64, u32)> {
+        if !self.is_part() {
+            return None;
+        }
+        let number = self.0 - Self::FIRST_OF_PARTS;
+        Some(((number / Self::PARTS_PER_SEGMENT as i64) as u64, (number % Self::PARTS_PER_SEGMENT as i64) as u32))
+    }
+
     /// What the numbers of short DASH segments begin with.
     const FIRST_OF_SHORT: i64 = 1 << 48;
 

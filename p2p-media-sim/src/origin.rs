@@ -51,7 +51,21 @@ pub struct Origin {
 #[derive(Debug)]
 pub(crate) enum Answer {
     Refused(String),
-    Response { head: HttpHead, body: Vec<(SegmentKey, Bytes)>, end: BodyEnd },
+    Response {
+        head: HttpHead,
+        body: Vec<Piece>,
+        end: BodyEnd,
+    },
+    /// Asked again at this time: it will be made by then.
+    Later(Timestamp),
+}
+
+/// Bytes of a body, sent no sooner than they are made.
+#[derive(Debug)]
+pub(crate) struct Piece {
+    pub(crate) segment: SegmentKey,
+    pub(crate) bytes: Bytes,
+    pub(crate) at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +114,19 @@ impl Origin {
             _ => {}
         }
         let Some(segments) = segments else { return status(404) };
-        if segments.iter().any(|key| presentation.stream(key.stream).playlist_at(now).is_none_or(|(_, last)| key.id.0 > last)) {
-            return status(404);
+        for key in &segments {
+            let stream = presentation.stream(key.stream);
+            let window = stream.window_at(now);
+            if !key.id.is_part() {
+                if stream.playlist_at(now).is_none_or(|(_, last)| key.id.0 > last) {
+                    return status(404);
+                }
+            } else if window.is_none_or(|window| stream.unit_of(key.id) > window.last) {
+                return status(404);
+            } else if stream.made_at(key.id) > now {
+                self.requests -= 1;
+                return Answer::Later(stream.made_at(key.id));
+            }
         }
         let total: u64 = segments.iter().map(|key| presentation.stream(key.stream).size_of(key.id)).sum();
         let is_range = (request.first > 0 || request.last.is_some()) && failure != Some(Failure::IgnoreRange);
@@ -115,6 +140,8 @@ impl Origin {
             range_total: is_range.then_some(total),
             content_length: Some(last - first + 1),
         };
+        let unfinished = segments.first().and_then(|key| Some((*key, presentation.stream(key.stream).chunk_times(key.id, now)?)));
+        let head = if unfinished.is_some() { HttpHead { range_total: None, content_length: None, ..head } } else { head };
         let (limit, end) = match failure {
             Some(Failure::Stall(bytes)) => (bytes, BodyEnd::Silence),
             Some(Failure::Truncate(bytes)) => (bytes, BodyEnd::Complete),
@@ -122,7 +149,11 @@ impl Origin {
             _ => (u64::MAX, BodyEnd::Complete),
         };
         let last = last.min(first.saturating_add(limit).saturating_sub(1));
-        let body = if limit == 0 { Vec::new() } else { body(&segments, first, last, presentation) };
+        let body = match unfinished {
+            _ if limit == 0 => Vec::new(),
+            Some((key, times)) => chunks(key, &times, first, last, presentation),
+            None => body(&segments, first, last, presentation),
+        };
         Answer::Response { head, body, end }
     }
 
@@ -133,7 +164,7 @@ impl Origin {
 }
 
 /// The bytes from `first` to `last` of segments in a row.
-fn body(segments: &[SegmentKey], first: u64, last: u64, presentation: &Presentation) -> Vec<(SegmentKey, Bytes)> {
+fn body(segments: &[SegmentKey], first: u64, last: u64, presentation: &Presentation) -> Vec<Piece> {
     let mut begins_at = 0;
     let mut body = Vec::new();
     for key in segments {
@@ -142,11 +173,22 @@ fn body(segments: &[SegmentKey], first: u64, last: u64, presentation: &Presentat
             let bytes = presentation.bytes_of(*key);
             let from = first.saturating_sub(begins_at) as usize;
             let to = (last + 1 - begins_at).min(bytes.len() as u64) as usize;
-            body.push((*key, bytes.slice(from..to)));
+            body.push(Piece { segment: *key, bytes: bytes.slice(from..to), at: Timestamp::ZERO });
         }
         begins_at = ends_at;
     }
     body
+}
+
+/// The bytes from `first` to `last` of a segment whose chunks, of equal size, are made at these times.
+fn chunks(segment: SegmentKey, times: &[Timestamp], first: u64, last: u64, presentation: &Presentation) -> Vec<Piece> {
+    let bytes = presentation.bytes_of(segment);
+    let end_of = |chunk: usize| bytes.len() * chunk / times.len();
+    let piece = |(chunk, at): (usize, &Timestamp)| {
+        let (from, to) = (end_of(chunk).max(first as usize), end_of(chunk + 1).min(last as usize + 1));
+        (from < to).then(|| Piece { segment, bytes: bytes.slice(from..to), at: *at })
+    };
+    times.iter().enumerate().filter_map(piece).collect()
 }
 
 #[cfg(test)]
@@ -158,8 +200,8 @@ mod tests {
 
     fn bytes_of(answer: Answer) -> (u16, Vec<u8>) {
         match answer {
-            Answer::Response { head, body, .. } => (head.status, body.into_iter().map(|(_, bytes)| bytes).collect::<Vec<_>>().concat()),
-            Answer::Refused(_) => (0, Vec::new()),
+            Answer::Response { head, body, .. } => (head.status, body.into_iter().map(|piece| piece.bytes).collect::<Vec<_>>().concat()),
+            Answer::Refused(_) | Answer::Later(_) => (0, Vec::new()),
         }
     }
 

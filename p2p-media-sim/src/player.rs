@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use p2p_media_core::engine::input::{Input, PlayerRequestId};
-use p2p_media_core::media::{Playhead, SegmentId, SegmentKey, StreamKey};
+use p2p_media_core::media::{Playhead, SegmentKey, StreamKey};
 use p2p_media_core::timestamp::Timestamp;
 
-use crate::content::Presentation;
+use crate::content::{Latency, Presentation, Window};
 
 /// Seconds until a segment that failed is asked for again, as players do.
 const RETRY_S: f64 = 1.0;
@@ -15,6 +15,9 @@ const RETRY_S: f64 = 1.0;
 const MOST_FAILURES: u32 = 4;
 /// Nearer than this to the end of the buffer is at its end: rounding.
 const END_S: f64 = 1e-4;
+
+/// Media that must be there before a segment is played while it comes.
+const START_S: f64 = 0.25;
 
 /// How a player behaves.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -66,15 +69,16 @@ pub(crate) struct Player {
     position_at: Timestamp,
     requests: BTreeMap<PlayerRequestId, Wanted>,
     next_request: u64,
-    /// First and last segment of each stream's playlist as last read.
-    playlists: BTreeMap<StreamKey, (i64, i64)>,
+    /// What each stream's playlist had as last read.
+    playlists: BTreeMap<StreamKey, Window>,
     pub(crate) playback: Playback,
 }
 
 #[derive(Debug)]
 struct Track {
     stream: StreamKey,
-    next: SegmentId,
+    /// A segment's number, or a part's.
+    next: i64,
     pending: Option<PlayerRequestId>,
     buffered_until_s: f64,
     failures: u32,
@@ -104,7 +108,7 @@ impl Player {
     pub(crate) fn new(options: PlayerOptions, streams: &[StreamKey], joined_at: Timestamp) -> Self {
         let track = |stream: &StreamKey| Track {
             stream: *stream,
-            next: SegmentId(0),
+            next: 0,
             pending: None,
             buffered_until_s: 0.0,
             failures: 0,
@@ -124,27 +128,27 @@ impl Player {
     }
 
     /// A playlist was read: the first one tells where to begin.
-    pub(crate) fn read_playlist(&mut self, presentation: &Presentation, stream: StreamKey, playlist: (i64, i64)) {
+    pub(crate) fn read_playlist(&mut self, presentation: &Presentation, stream: StreamKey, playlist: Window) {
         let is_first = self.playlists.is_empty();
         self.playlists.insert(stream, playlist);
         if is_first {
             let model = presentation.stream(stream);
-            self.position_s = if model.is_vod() { self.options.start_s } else { self.live_start_s(presentation, stream, playlist) };
+            self.position_s = if model.is_vod() { self.options.start_s } else { self.live_start_s(playlist) };
             self.flush(presentation);
         }
     }
 
-    fn live_start_s(&self, presentation: &Presentation, stream: StreamKey, playlist: (i64, i64)) -> f64 {
-        ((playlist.1 + 1) as f64 * presentation.stream(stream).segment_s - self.options.start_s).max(0.0)
+    fn live_start_s(&self, playlist: Window) -> f64 {
+        (playlist.edge_s - self.options.start_s).max(0.0)
     }
 
     /// Drops the buffer and goes on at the position.
     fn flush(&mut self, presentation: &Presentation) -> Vec<Input> {
         let cancelled = std::mem::take(&mut self.requests);
         for track in &mut self.tracks {
-            let segment_s = presentation.stream(track.stream).segment_s;
-            track.next = SegmentId((self.position_s / segment_s + END_S).floor() as i64);
-            track.buffered_until_s = track.next.0 as f64 * segment_s;
+            let unit_s = presentation.stream(track.stream).unit_s();
+            track.next = (self.position_s / unit_s + END_S).floor() as i64;
+            track.buffered_until_s = track.next as f64 * unit_s;
             track.pending = None;
             track.failures = 0;
         }
@@ -169,7 +173,7 @@ impl Player {
         let before = self.state;
         self.play_until(now, presentation);
         inputs.extend(self.resync_if_gone(now, presentation));
-        self.begin_if_buffered(now);
+        self.begin_if_buffered(now, presentation);
         if self.state != before {
             inputs.push(Input::PlayheadMoved(self.playhead()));
         }
@@ -208,19 +212,21 @@ impl Player {
 
     /// A live player that fell behind the playlist begins anew near its end.
     fn resync_if_gone(&mut self, _now: Timestamp, presentation: &Presentation) -> Vec<Input> {
-        let gone = |track: &Track| self.playlists.get(&track.stream).is_some_and(|(first, _)| track.next.0 < *first);
+        let gone = |track: &Track| self.playlists.get(&track.stream).is_some_and(|playlist| track.next < playlist.first);
         let Some(track) = self.tracks.iter().find(|track| gone(track)) else { return Vec::new() };
         let stream = track.stream;
         let playlist = self.playlists[&stream];
-        self.position_s = self.live_start_s(presentation, stream, playlist);
+        self.position_s = self.live_start_s(playlist);
         self.playback.resyncs += 1;
         let mut inputs = self.flush(presentation);
         inputs.push(Input::PlayheadMoved(self.playhead()));
         inputs
     }
 
-    fn begin_if_buffered(&mut self, now: Timestamp) {
-        if self.buffered_until_s() <= self.position_s + END_S {
+    fn begin_if_buffered(&mut self, now: Timestamp, presentation: &Presentation) {
+        let comes_in_pieces = |track: &Track| matches!(presentation.stream(track.stream).latency, Latency::Chunks(_));
+        let least_s = if self.tracks.iter().any(comes_in_pieces) { START_S } else { END_S };
+        if self.buffered_until_s() <= self.position_s + least_s {
             return;
         }
         match self.state {
@@ -234,8 +240,8 @@ impl Player {
 
     fn ask(&mut self, index: usize, now: Timestamp, presentation: &Presentation, inputs: &mut Vec<Input>) -> Timestamp {
         let track = &mut self.tracks[index];
-        let Some((first, last)) = self.playlists.get(&track.stream).copied() else { return Timestamp::FAR_FUTURE };
-        if track.pending.is_some() || self.state == State::Ended || !(first..=last).contains(&track.next.0) {
+        let Some(playlist) = self.playlists.get(&track.stream).copied() else { return Timestamp::FAR_FUTURE };
+        if track.pending.is_some() || self.state == State::Ended || !(playlist.first..=playlist.last).contains(&track.next) {
             return Timestamp::FAR_FUTURE;
         }
         if now < track.retry_at {
@@ -245,7 +251,7 @@ impl Player {
         if too_much_s >= 0.0 {
             return if self.state == State::Playing { now.offset_secs(too_much_s + END_S) } else { Timestamp::FAR_FUTURE };
         }
-        let key = SegmentKey { stream: track.stream, id: track.next };
+        let key = SegmentKey { stream: track.stream, id: presentation.stream(track.stream).id_of(track.next) };
         let request = PlayerRequestId(self.next_request);
         self.next_request += 1;
         track.pending = Some(request);
@@ -260,8 +266,9 @@ impl Player {
         }
     }
 
-    pub(crate) fn deliver(&mut self, request: PlayerRequestId, bytes: &Bytes) {
-        let Some(wanted) = self.requests.get_mut(&request) else { return };
+    /// Bytes of a segment came; true when they may be played at once.
+    pub(crate) fn deliver(&mut self, request: PlayerRequestId, bytes: &Bytes, presentation: &Presentation) -> bool {
+        let Some(wanted) = self.requests.get_mut(&request) else { return false };
         let expected = wanted.expected.get(wanted.received..wanted.received + bytes.len());
         // Most pieces are slices of the origin's own bytes: then there is nothing to compare.
         if expected.is_none_or(|expected| expected.as_ptr() != bytes.as_ptr() && expected != bytes) {
@@ -269,6 +276,14 @@ impl Player {
         }
         wanted.received += bytes.len();
         self.playback.delivered_bytes += bytes.len() as u64;
+        let model = presentation.stream(wanted.key.stream);
+        if !matches!(model.latency, Latency::Chunks(_)) {
+            return false;
+        }
+        let share = wanted.received as f64 / wanted.expected.len() as f64;
+        let until_s = (wanted.key.id.0 as f64 + share.min(1.0)) * model.segment_s;
+        let track = self.tracks.iter_mut().find(|track| track.pending == Some(request));
+        track.map(|track| track.buffered_until_s = until_s).is_some()
     }
 
     pub(crate) fn delivered(&mut self, request: PlayerRequestId, presentation: &Presentation) {
@@ -296,11 +311,11 @@ impl Player {
 
     fn go_on_after(&mut self, request: PlayerRequestId, key: SegmentKey, presentation: &Presentation) {
         if let Some(track) = self.tracks.iter_mut().find(|track| track.pending == Some(request)) {
-            let segment_s = presentation.stream(track.stream).segment_s;
+            let model = presentation.stream(track.stream);
             track.pending = None;
             track.failures = 0;
-            track.next = SegmentId(key.id.0 + 1);
-            track.buffered_until_s = track.next.0 as f64 * segment_s;
+            track.next = model.unit_of(key.id) + 1;
+            track.buffered_until_s = track.next as f64 * model.unit_s();
         }
     }
 

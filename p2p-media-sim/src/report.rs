@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use p2p_media_core::event::Stats;
+use p2p_media_core::event::{SegmentSource, Stats};
 use p2p_media_core::media::SegmentKey;
 
 use crate::player::Playback;
@@ -19,6 +19,8 @@ pub struct ViewerReport {
     pub stored_bytes_max: u64,
     /// Why connections were ended, as the engine told.
     pub peer_errors: Vec<String>,
+    /// How long after it was made each segment or part was here, in milliseconds. Not from the first seconds, and only live.
+    pub delays_ms: Vec<(SegmentSource, f64)>,
 }
 
 /// Figures of the whole simulation.
@@ -72,6 +74,14 @@ impl Report {
         self.viewers.iter().map(|viewer| viewer.playback.startup_ms.unwrap_or(f64::INFINITY)).fold(0.0, f64::max)
     }
 
+    /// The delay that half of what came from a source did not exceed, in milliseconds; `None` when nothing came from it.
+    pub fn median_delay_ms(&self, source: SegmentSource) -> Option<f64> {
+        let delays = self.viewers.iter().flat_map(|viewer| &viewer.delays_ms);
+        let mut delays: Vec<_> = delays.filter(|(other, _)| *other == source).map(|(_, delay)| *delay).collect();
+        delays.sort_by(f64::total_cmp);
+        delays.get(delays.len() / 2).copied()
+    }
+
     /// The origin copies that half of the segments do not exceed.
     pub fn median_origin_copies(&self) -> f64 {
         let mut copies: Vec<_> = self.origin_copies.values().copied().collect();
@@ -100,6 +110,9 @@ impl fmt::Display for Report {
             self.most_origin_copies(),
             self.origin_requests,
         )?;
+        if let (Some(http), Some(p2p)) = (self.median_delay_ms(SegmentSource::Http), self.median_delay_ms(SegmentSource::P2p)) {
+            writeln!(f, "median delay over http {http:.0} ms, over p2p {p2p:.0} ms")?;
+        }
         let told = |(index, viewer): &(usize, &ViewerReport)| *index < 10 || viewer.playback.stalls > 0;
         for (index, viewer) in self.viewers.iter().enumerate().filter(told) {
             let (playback, engine) = (&viewer.playback, &viewer.engine);

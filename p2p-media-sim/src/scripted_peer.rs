@@ -78,6 +78,12 @@ impl ScriptedPeer {
         }
     }
 
+    /// The same as a peer of the official library.
+    pub fn official(number: u64, stream: StreamKey, script: Script) -> Self {
+        let mut random = fastrand::Rng::with_seed(number);
+        Self { peer_id: PeerId::generate("-PM0203-", || random.u64(..)), ..Self::new(number, stream, script) }
+    }
+
     fn next_connection(&mut self) -> ConnectionId {
         self.next_connection += 1;
         ConnectionId(self.next_connection)

@@ -10,7 +10,7 @@ use crate::event_hash::EventHash;
 use crate::event_queue::EventQueue;
 use crate::link::{Content, End, Flow, Packet};
 use crate::network::{AccessLink, LinkId, Network};
-use crate::origin::{Answer, BodyEnd, Origin};
+use crate::origin::{Answer, BodyEnd, Origin, Piece};
 use crate::report::Report;
 use crate::scripted_peer::ScriptedPeer;
 use crate::tracker::{Socket, Tracker};
@@ -72,6 +72,8 @@ pub(crate) enum Happening {
     Connect(End, End),
     /// A request reaches the origin.
     OriginGets(NodeId, HttpId, HttpRequest),
+    /// The origin has something more to send.
+    OriginSends(Packet),
     /// A node's attempt to connect reaches a tracker.
     TrackerConnect(usize, Socket),
     /// A message reaches a tracker.
@@ -231,6 +233,7 @@ impl Simulation {
             }
             Happening::Connect(one, other) => self.connect(one, other),
             Happening::OriginGets(node, id, request) => self.origin_gets(node, id, &request),
+            Happening::OriginSends(packet) => self.origin_sends(packet),
             Happening::TrackerConnect(tracker, socket) => self.tracker_connect(tracker, socket),
             Happening::TrackerGets(tracker, socket, text) => self.tracker_gets(tracker, socket, &text),
             Happening::FromTracker(socket, input) => {
@@ -354,26 +357,44 @@ impl Simulation {
         if !self.nodes[node.0 as usize].is_alive || !self.is_fetching(node, Flow::Http(node, id)) {
             return;
         }
-        let contents = match self.origin.answer(self.queue.now(), request, &self.presentation) {
-            Answer::Refused(error) => vec![Content::Failed(error)],
+        let now = self.queue.now();
+        let contents = match self.origin.answer(now, request, &self.presentation) {
+            Answer::Refused(error) => vec![(now, Content::Failed(error))],
+            Answer::Later(at) => {
+                self.queue.push(at, Happening::OriginGets(node, id, request.clone()));
+                return;
+            }
             Answer::Response { head, body, end } => {
-                let mut contents = vec![Content::Head(head)];
-                for (segment, mut piece) in body {
-                    while !piece.is_empty() {
-                        let bytes = piece.split_to(piece.len().min(HTTP_CHUNK_BYTES));
-                        contents.push(Content::Chunk { segment, bytes });
+                let mut contents = vec![(now, Content::Head(head))];
+                let ends_at = body.last().map_or(now, |piece| piece.at);
+                for Piece { segment, bytes: mut rest, at } in body {
+                    while !rest.is_empty() {
+                        let bytes = rest.split_to(rest.len().min(HTTP_CHUNK_BYTES));
+                        contents.push((at, Content::Chunk { segment, bytes }));
                     }
                 }
                 match end {
-                    BodyEnd::Complete => contents.push(Content::End),
-                    BodyEnd::Reset => contents.push(Content::Failed("connection reset".to_owned())),
+                    BodyEnd::Complete => contents.push((ends_at, Content::End)),
+                    BodyEnd::Reset => contents.push((ends_at, Content::Failed("connection reset".to_owned()))),
                     BodyEnd::Silence => {}
                 }
                 contents
             }
         };
-        for content in contents {
-            self.network.send(&mut self.queue, Packet { flow: Flow::Http(node, id), to: node, content });
+        for (at, content) in contents {
+            let packet = Packet { flow: Flow::Http(node, id), to: node, content };
+            if at <= now {
+                self.network.send(&mut self.queue, packet);
+            } else {
+                self.queue.push(at, Happening::OriginSends(packet));
+            }
+        }
+    }
+
+    /// The origin has made more of what it is sending.
+    fn origin_sends(&mut self, packet: Packet) {
+        if self.nodes[packet.to.0 as usize].is_alive && self.is_fetching(packet.to, packet.flow) {
+            self.network.send(&mut self.queue, packet);
         }
     }
 

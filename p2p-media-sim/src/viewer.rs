@@ -6,11 +6,12 @@ use p2p_media_core::config::Config;
 use p2p_media_core::engine::Engine;
 use p2p_media_core::engine::input::{HttpId, Input, TrackerId};
 use p2p_media_core::engine::output::Output;
-use p2p_media_core::event::Event;
-use p2p_media_core::media::{SegmentId, SegmentKey, StreamKey, StreamUpdate};
+use p2p_media_core::event::{Event, SegmentSource};
+use p2p_media_core::media::{Segment, SegmentForm, SegmentId, SegmentKey, StreamKey, StreamUpdate};
 use p2p_media_core::segment_bytes::SegmentBytes;
 use p2p_media_core::timestamp::Timestamp;
 
+use crate::content::Latency;
 use crate::network::AccessLink;
 use crate::player::{Player, PlayerOptions};
 use crate::report::ViewerReport;
@@ -25,6 +26,8 @@ const GATHERING_S: f64 = 0.05;
 const PLAYHEAD_S: f64 = 0.25;
 /// A live playlist is read again after this many segment durations, more or less.
 const REFRESH_SEGMENTS: (f64, f64) = (0.8, 1.2);
+/// A viewer catches up for so many seconds after joining: what it loads then says nothing about delays.
+const SETTLED_S: f64 = 5.0;
 /// Errors of peers kept for a scenario to look at; further ones are dropped.
 const MOST_PEER_ERRORS: usize = 1000;
 
@@ -54,10 +57,23 @@ pub(crate) struct Viewer {
     attempts: u64,
     deadline_at: Timestamp,
     wake_at: Timestamp,
-    playlists: BTreeMap<StreamKey, (i64, i64)>,
+    /// Segments, and in streams with parts also parts, of the playlists as last read.
+    playlists: BTreeMap<StreamKey, Known>,
+    joined_at: Timestamp,
+    /// How long after it was made each segment or part was here, in milliseconds.
+    delays_ms: Vec<(SegmentSource, f64)>,
     /// Set when something was delivered, so that the player takes a step.
     player_is_due: bool,
     peer_errors: Vec<String>,
+}
+
+/// What a viewer knows of a stream.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    segments: (i64, i64),
+    parts: Option<(i64, i64)>,
+    /// The last segment was not finished.
+    is_unfinished: bool,
 }
 
 impl ViewerOptions {
@@ -108,6 +124,8 @@ impl Viewer {
             deadline_at: Timestamp::FAR_FUTURE,
             wake_at: Timestamp::FAR_FUTURE,
             playlists: BTreeMap::new(),
+            joined_at: joins_at,
+            delays_ms: Vec::new(),
             player_is_due: false,
             peer_errors: Vec::new(),
         }
@@ -132,6 +150,7 @@ impl Viewer {
             engine: self.engine.stats(),
             stored_bytes_max: self.stored_bytes_max,
             peer_errors: self.peer_errors.clone(),
+            delays_ms: self.delays_ms.clone(),
         }
     }
 
@@ -174,18 +193,38 @@ impl Simulation {
     pub(crate) fn refresh_playlists(&mut self, node: NodeId) {
         let now = self.queue.now();
         let mut next_s = f64::INFINITY;
+        let mut next_at = Timestamp::FAR_FUTURE;
         let mut updates = Vec::new();
+        let latency_s = self.network.latency_to_servers(node);
         for (index, model) in self.presentation.streams().iter().enumerate() {
             let stream = StreamKey(index as u32);
-            let Some((first, last)) = model.playlist_at(now) else { continue };
+            let has_low_latency = model.latency != Latency::Ordinary;
+            // The origin answers when there is something new.
+            let seen_at = if has_low_latency { now.offset_secs(-latency_s) } else { now };
+            let (Some((first, last)), Some(window)) = (model.playlist_at(seen_at), model.window_at(seen_at)) else { continue };
             let Role::Viewer(viewer) = &mut self.nodes[node.0 as usize].role else { return };
-            let (old_first, old_last) = viewer.playlists.insert(stream, (first, last)).unwrap_or((first, first - 1));
-            let added = (first.max(old_last + 1)..=last).map(|id| SegmentKey { stream, id: SegmentId(id) });
-            let added = added.map(|key| self.presentation.segment(key)).collect();
-            let removed = (old_first..first.min(old_last + 1)).map(SegmentId).collect();
-            viewer.player.read_playlist(&self.presentation, stream, (first, last));
+            let is_unfinished = model.chunk_times(SegmentId(last), seen_at).is_some();
+            let parts = matches!(model.latency, Latency::Parts(_)).then_some((window.first, window.last));
+            let known = viewer.playlists.insert(stream, Known { segments: (first, last), parts, is_unfinished });
+            let (old_first, old_last) = known.map_or((first, first - 1), |known| known.segments);
+            let finished = known.filter(|known| known.is_unfinished && (last > old_last || !is_unfinished)).map(|_| old_last);
+            let key = |id| SegmentKey { stream, id };
+            let segments = (first.max(old_last + 1)..=last).chain(finished).map(|id| {
+                let form = if is_unfinished && id == last { SegmentForm::Unfinished } else { SegmentForm::Whole };
+                Segment { form, ..self.presentation.segment(key(SegmentId(id))) }
+            });
+            let mut added: Vec<_> = segments.collect();
+            let mut removed: Vec<_> = (old_first..first.min(old_last + 1)).map(SegmentId).collect();
+            if let Some((first, last)) = parts {
+                let (old_first, old_last) = known.and_then(|known| known.parts).unwrap_or((first, first - 1));
+                added.extend((first.max(old_last + 1)..=last).map(|part| self.presentation.segment(key(model.id_of(part)))));
+                removed.extend((old_first..first.min(old_last + 1)).map(|part| model.id_of(part)));
+            }
+            viewer.player.read_playlist(&self.presentation, stream, window);
             updates.push(Input::StreamUpdated(stream, StreamUpdate { added, removed, live: !model.is_vod() }));
-            if !model.is_vod() {
+            if has_low_latency {
+                next_at = next_at.min(model.next_step_at(seen_at).offset_secs(latency_s + 0.001));
+            } else if !model.is_vod() {
                 next_s = next_s.min(model.segment_s);
             }
         }
@@ -198,7 +237,10 @@ impl Simulation {
         if next_s.is_finite() {
             let (least, most) = REFRESH_SEGMENTS;
             let seconds = next_s * (least + (most - least) * self.random.f64());
-            self.queue.push_in(seconds, Happening::RefreshPlaylists(node));
+            next_at = next_at.min(now.offset_secs(seconds));
+        }
+        if next_at < Timestamp::FAR_FUTURE {
+            self.queue.push(next_at, Happening::RefreshPlaylists(node));
         }
     }
 
@@ -289,7 +331,7 @@ impl Simulation {
         let Role::Viewer(viewer) = &mut self.nodes[node.0 as usize].role else { return };
         match output {
             Output::DeliverSize(request, size) => viewer.player.size_told(request, size),
-            Output::Deliver(request, bytes) => viewer.player.deliver(request, &bytes),
+            Output::Deliver(request, bytes) => viewer.player_is_due |= viewer.player.deliver(request, &bytes, &self.presentation),
             Output::DeliverEnd(request) => {
                 viewer.player.delivered(request, &self.presentation);
                 viewer.player_is_due = true;
@@ -356,6 +398,13 @@ impl Simulation {
             Output::Event(Event::PeerError { error, .. }) => {
                 if viewer.peer_errors.len() < MOST_PEER_ERRORS {
                     viewer.peer_errors.push(error);
+                }
+            }
+            Output::Event(Event::SegmentLoaded { segment, source, .. }) => {
+                let model = self.presentation.stream(segment.stream);
+                let made_at = model.made_at(segment.id);
+                if !model.is_vod() && now.since(viewer.joined_at).as_secs_f64() > SETTLED_S {
+                    viewer.delays_ms.push((source, now.since(made_at).as_secs_f64() * 1000.0));
                 }
             }
             Output::Event(_) => {}

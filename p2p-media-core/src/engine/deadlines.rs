@@ -44,6 +44,13 @@ impl Deadlines {
         self.by_time.insert((at, purpose));
     }
 
+    /// Sets a timer unless it is set for an earlier time.
+    pub(super) fn set_no_later(&mut self, purpose: Deadline, at: Timestamp) {
+        if self.by_purpose.get(&purpose).is_none_or(|old| at < *old) {
+            self.set(purpose, at);
+        }
+    }
+
     pub(super) fn cancel(&mut self, purpose: Deadline) {
         if let Some(at) = self.by_purpose.remove(&purpose) {
             self.by_time.remove(&(at, purpose));
@@ -81,6 +88,7 @@ mod tests {
         deadlines.set(a, at(5));
         deadlines.set(b, at(7));
         deadlines.set(a, at(9));
+        deadlines.set_no_later(a, at(10));
         assert_eq!(deadlines.next(), Some(at(7)));
         assert_eq!(deadlines.pop_due(at(6)), None);
         assert_eq!(deadlines.pop_due(at(10)), Some(b));

@@ -43,8 +43,11 @@ pub(super) struct Download {
     pub(super) given_by: BTreeSet<ConnectionId>,
     /// Peers of ours that get its bytes from us as they arrive.
     pub(super) followers: BTreeSet<ConnectionId>,
+    pub(super) last_follower: Option<ConnectionId>,
     /// When it was first seen that a peer of ours is loading it.
     pub(super) relay_seen_at: Option<Timestamp>,
+    /// When it was first seen that a free peer has it whole, while one that is loading it was to give it.
+    pub(super) whole_seen_at: Option<Timestamp>,
 }
 
 /// For which requests a connection that failed is not asked again.
@@ -122,7 +125,9 @@ impl Download {
             refused_by: BTreeMap::new(),
             given_by: BTreeSet::new(),
             followers: BTreeSet::new(),
+            last_follower: None,
             relay_seen_at: None,
+            whole_seen_at: None,
         }
     }
 

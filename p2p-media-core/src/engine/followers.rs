@@ -6,11 +6,16 @@ use super::input::ConnectionId;
 use super::uploads::{Upload, UploadState};
 use crate::media::SegmentKey;
 use crate::peer_protocol::Command;
+use crate::timestamp::Timestamp;
 
 /// Peers that may follow our transfers at one time. They take no upload slot: what they get is bounded by what we get.
 const MOST_FOLLOWERS: usize = 32;
 /// Peers that may follow one transfer: more would get little each, and find others that are loading the segment.
 const MOST_FOLLOWERS_OF_ONE: usize = 6;
+/// A peer has been served when no more than this is under way to it.
+const UNSENT_BYTES_OF_A_TURN: usize = 16 << 10;
+/// A peer to which nothing could be handed out for this long keeps nobody waiting.
+const LONGEST_TURN_S: f64 = 0.1;
 
 impl Engine {
     /// Takes a request for a segment that we are loading; false when it must be refused. The bytes here already are sent at once.
@@ -35,7 +40,10 @@ impl Engine {
         download.followers.insert(connection);
         self.uploads.following += 1;
         let state = UploadState::Following { offset: asked.first_byte };
-        peer.upload = Some(Upload { size_is_told: total.is_some(), state, ..*asked });
+        // What should be with all soon is soonest with all if one gets it after the other: who has it first passes it on meanwhile.
+        let after = if download.is_paced() { download.last_follower } else { None };
+        download.last_follower = Some(connection);
+        peer.upload = Some(Upload { size_is_told: total.is_some(), after, state, ..*asked });
         let remaining = total.map(|total| total.min(asked.end) - asked.first_byte);
         let data = Command::Data { segment: key.id, request: asked.request, remaining };
         self.send_command(connection, &data);
@@ -84,6 +92,31 @@ impl Engine {
     pub(super) fn end_followers(&mut self, key: SegmentKey) {
         for connection in self.followers_of(key) {
             self.refuse_upload(connection);
+        }
+    }
+
+    /// When a peer may be served at the latest, if there is another one to be served before it.
+    pub(super) fn turn_at(&self, connection: ConnectionId) -> Timestamp {
+        let Some(upload) = self.peers.get(&connection).and_then(|peer| peer.upload.as_ref()) else { return self.now };
+        let Some(before) = upload.after.and_then(|before| self.peers.get(&before)) else { return self.now };
+        let is_served = before.upload.as_ref().is_none_or(|other| {
+            let has_all_so_far = match other.state {
+                UploadState::Following { offset } => {
+                    self.downloads.by_segment.get(&other.segment).is_none_or(|download| download.bytes.len() <= offset)
+                }
+                _ => false,
+            };
+            other.segment != upload.segment || has_all_so_far
+        });
+        if is_served && before.unsent_bytes <= UNSENT_BYTES_OF_A_TURN { self.now } else { before.useful_at.offset_secs(LONGEST_TURN_S) }
+    }
+
+    /// A peer has got some of what was under way: perhaps it is another's turn.
+    pub(super) fn continue_uploads_after(&mut self, connection: ConnectionId) {
+        let is_next = |upload: &Upload| upload.after == Some(connection);
+        let next = self.peers.iter().filter(|(_, peer)| peer.upload.as_ref().is_some_and(is_next));
+        for next in next.map(|(next, _)| *next).collect::<Vec<_>>() {
+            self.continue_upload(next);
         }
     }
 

@@ -1,7 +1,7 @@
 //! Cut-through, the asking side: which peer that is itself loading a segment is asked for its bytes as they arrive.
 //!
 //! Whoever loads the segment from the origin is a root. The others of ours that come to the segment stand below in a tree that all derive
-//! alike from the hash that also elects the root: each has at most [`CHILDREN`] below it, so that no uplink carries all and the way to the
+//! alike from the hash that also elects the root: each has two or three below it, so that no uplink carries all and the way to the
 //! last one is short. A peer asks the one above it; if that one is not loading yet, it waits for it a little, and then asks any root or any
 //! other that comes before it in the order of the hash. Not all see the same peers, but the order is the same for all: no ring can close, in
 //! which each would wait for the next.
@@ -17,6 +17,8 @@ use crate::timestamp::Timestamp;
 
 /// Peers that take a segment from one that is loading it, as far as that one is asked by rule.
 const CHILDREN: usize = 3;
+/// The same of what comes at the pace at which it is made: it is small, and should be with all soon.
+const CHILDREN_OF_PACED: usize = 2;
 /// How long the peer above is waited for, for each step of the way down to it.
 const STEP_WAIT_S: f64 = 0.1;
 
@@ -97,11 +99,13 @@ impl Engine {
         }
         roots.sort_unstable();
         others.sort_unstable();
-        let above = index / CHILDREN;
+        let is_paced = self.downloads.by_segment.get(&key).is_some_and(Download::is_paced);
+        let children = if is_paced { CHILDREN_OF_PACED } else { CHILDREN };
+        let above = index / children;
         let mut steps = 1;
         let mut at = above;
         while at >= roots.len() {
-            at = (at - roots.len()) / CHILDREN;
+            at = (at - roots.len()) / children;
             steps += 1;
         }
         let found = roots.get(above).or_else(|| others.get(above.checked_sub(roots.len())?));

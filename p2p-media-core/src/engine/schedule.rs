@@ -185,9 +185,9 @@ impl Engine {
 
     /// A peer sends. When the slack is used up and it will not be in time, the origin takes over at the byte reached.
     fn watch_peer(&mut self, key: SegmentKey, connection: ConnectionId, stream_options: &StreamConfig) -> Timestamp {
-        let patience_ends_at = self.relay_patience_ends_at(connection);
-        if patience_ends_at.is_some_and(|at| at <= self.now)
-            && let Some(peer) = self.best_peer(key)
+        let better = self.better_than_relay(key, connection);
+        if let Some((peer, at)) = better
+            && at <= self.now
         {
             self.abort_source(key);
             self.start_p2p(key, peer);
@@ -195,8 +195,7 @@ impl Engine {
         }
         let slack_s = self.slack_s(key);
         if slack_s > 0.0 {
-            let patience_ends_at = patience_ends_at.filter(|at| *at > self.now).unwrap_or(Timestamp::FAR_FUTURE);
-            return self.now.offset_secs(slack_s).min(patience_ends_at);
+            return better.map_or(Timestamp::FAR_FUTURE, |(_, at)| at).min(self.now.offset_secs(slack_s));
         }
         let need_s = self.need_s(key);
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
@@ -233,10 +232,13 @@ impl Engine {
         Timestamp::FAR_FUTURE
     }
 
-    /// When a peer that is loading the segment itself, and has nothing more of it, may be left for one that has it whole.
-    fn relay_patience_ends_at(&self, connection: ConnectionId) -> Option<Timestamp> {
-        let transfer = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).filter(|transfer| transfer.is_relay)?;
-        Some(transfer.last_byte_at.offset_secs(RELAY_PATIENCE_S))
+    /// A peer that has whole what another, which is loading it, is to give; and when that one may be left for it unless it sends something.
+    fn better_than_relay(&mut self, key: SegmentKey, connection: ConnectionId) -> Option<(ConnectionId, Timestamp)> {
+        let transfer = self.peers.get(&connection)?.download.as_ref().filter(|transfer| transfer.is_relay)?;
+        let last_byte_at = transfer.last_byte_at;
+        let peer = self.best_peer(key)?;
+        let seen_at = *self.downloads.by_segment.get_mut(&key)?.whole_seen_at.get_or_insert(self.now);
+        Some((peer, last_byte_at.max(seen_at).offset_secs(RELAY_PATIENCE_S)))
     }
 
     /// The origin sends. When playback will have to wait for it and a peer would be much faster, the peer goes on at the byte reached.

@@ -41,6 +41,8 @@ pub(super) struct Upload {
     pub(super) moved_at: Timestamp,
     /// The peer was told how many bytes come.
     pub(super) size_is_told: bool,
+    /// The peer that is served before this one.
+    pub(super) after: Option<ConnectionId>,
     pub(super) state: UploadState,
 }
 
@@ -113,7 +115,7 @@ impl Engine {
         let end = last_byte.map_or(u64::MAX, |last| last.saturating_add(1));
         let refused = stream_options.p2p_upload_disabled || stream_options.p2p_disabled || end <= first_byte;
         let state = UploadState::Waiting;
-        let upload = Upload { segment, request, first_byte, end, moved_at: self.now, size_is_told: false, state };
+        let upload = Upload { segment, request, first_byte, end, moved_at: self.now, size_is_told: false, after: None, state };
         if !refused && self.downloads.by_segment.contains_key(&segment) && self.follow(connection, &upload) {
             self.start_waiting_uploads();
             return;
@@ -217,6 +219,7 @@ impl Engine {
         if let Some(peer) = self.peers.get_mut(&connection) {
             peer.unsent_bytes = peer.unsent_bytes.saturating_sub(bytes);
             self.continue_upload(connection);
+            self.continue_uploads_after(connection);
         }
     }
 
@@ -231,7 +234,7 @@ impl Engine {
 
     pub(super) fn continue_upload(&mut self, connection: ConnectionId) {
         loop {
-            let may_send_at = self.uploads.may_send_at(self.now);
+            let may_send_at = self.uploads.may_send_at(self.now).max(self.turn_at(connection));
             let Some(peer) = self.peers.get_mut(&connection) else { return };
             let limit = options(&self.config, peer.kind).webrtc_max_message_size.min(MOST_PAYLOAD_BYTES);
             let Some(Upload { segment, request, end, moved_at, state, .. }) = peer.upload.as_mut() else { return };
@@ -259,7 +262,7 @@ impl Engine {
                 return;
             };
             if may_send_at > self.now {
-                self.deadlines.set(Deadline::UploadPacing, may_send_at);
+                self.deadlines.set_no_later(Deadline::UploadPacing, may_send_at);
                 return;
             }
             *offset += chunk.len() as u64;
