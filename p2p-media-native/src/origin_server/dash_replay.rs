@@ -161,7 +161,7 @@ impl LiveRepresentation {
             return Err(Unreplayable::IsProtected);
         }
         let template = match &about.addressing {
-            Addressing::Template(template) if !matches!(template.times, SegmentTimes::Unknown) => template,
+            Addressing::Template(template) if template.media.is_some() && !matches!(template.times, SegmentTimes::Unknown) => template,
             _ => return Err(Unreplayable::NoTemplate(id())),
         };
         if matches!(template.times, SegmentTimes::Duration(_)) && period.duration.is_none() && template.end_number.is_none() {

@@ -231,3 +231,140 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, path::Path, time::SystemTime};
+
+    use p2p_media_dash::{Mpd, parse};
+
+    use super::*;
+    use crate::origin_server::{dash_replay::Unreplayable, production::LiveSegment};
+
+    const SAMPLE_FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/media");
+    const EPOCH_SECONDS: u64 = 1_700_000_000;
+
+    fn clock(window_seconds: u64) -> LiveClock {
+        LiveClock { epoch: SystemTime::UNIX_EPOCH + Duration::from_secs(EPOCH_SECONDS), window: Duration::from_secs(window_seconds) }
+    }
+
+    fn read(text: &str) -> Mpd {
+        parse(text.as_bytes(), &format!("{FOLDER_URL}m.mpd")).unwrap()
+    }
+
+    /// The sample's manifest after a change to its text.
+    fn replayed(part_us: Option<u64>, change: impl Fn(&str) -> String) -> Result<LiveMpd, Unreplayable> {
+        let text = std::fs::read_to_string(format!("{SAMPLE_FOLDER}/manifest.mpd")).unwrap();
+        LiveMpd::new(&read(&change(&text)), Path::new(SAMPLE_FOLDER), 30_000_000, part_us)
+    }
+
+    fn whole() -> LiveMpd {
+        replayed(None, str::to_owned).unwrap()
+    }
+
+    /// What a client sees at that time: for each representation, start, number and the segment that the origin has there.
+    fn seen(live: &LiveMpd, seconds: f64) -> Vec<Vec<(f64, u64, LiveSegment)>> {
+        let mpd = read(&live.text("m.mpd", &clock(30), Duration::from_secs_f64(seconds)));
+        let now = EPOCH_SECONDS as f64 + seconds;
+        let [period] = &mpd.periods[..] else { panic!("one period") };
+        let of = |representation: &Representation| {
+            let segments = representation.segments(&mpd, period, now).map(|segment| {
+                assert!(segment.place.available_at <= now + 1e-6);
+                let found = live.segment(segment.url.strip_prefix(FOLDER_URL).unwrap()).unwrap();
+                (segment.place.start, segment.place.number.unwrap(), found)
+            });
+            segments.collect()
+        };
+        period.representations.iter().map(of).collect()
+    }
+
+    #[test]
+    fn clients_see_one_timeline_over_all_passes() {
+        let live = whole();
+        let mut known: BTreeMap<(usize, u64), f64> = BTreeMap::new();
+        for tenths in 0..1900 {
+            let seconds = f64::from(tenths) / 10.0;
+            for (index, segments) in seen(&live, seconds).into_iter().enumerate() {
+                for (start, number, found) in &segments {
+                    assert_eq!(known.entry((index, *number)).or_insert(*start).to_bits(), start.to_bits(), "never moves");
+                    assert!((*start - found.start_us as f64 / 1e6).abs() < 1e-4, "{start} {}", found.start_us);
+                    assert!(found.end_us() as f64 / 1e6 <= seconds + 1e-6, "ended at {seconds}");
+                }
+                let covered = segments.last().map_or(0.0, |(_, _, last)| last.end_us() as f64 / 1e6);
+                assert!(seconds - covered < 2.1 && segments.windows(2).all(|pair| pair[1].1 == pair[0].1 + 1), "{seconds}");
+                assert!(seconds < 31.0 || seconds - segments[0].0 > 29.9, "the window is full");
+            }
+        }
+        let passes: Vec<u64> = [30, 60, 61].map(|index| known[&(0, index + 1)] as u64).into();
+        assert_eq!(passes, [60, 120, 122]);
+    }
+
+    #[test]
+    fn a_segment_of_a_later_pass_is_a_file_of_the_first() {
+        let live = whole();
+        let found = |path: &str| live.segment(path).map(|found| (found.file, found.delay.microseconds, found.start_us));
+        assert_eq!(found("seg_1_01.m4s"), Some(("seg_1_01.m4s".into(), 0, 0)));
+        assert_eq!(found("/seg_1_62.m4s?token=1"), Some(("seg_1_02.m4s".into(), 120_000_000, 122_000_000)));
+        for nothing in ["seg_1_00.m4s", "seg_9_01.m4s", "init_1.m4s", "seg_1_1.m4s", "x/seg_1_01.m4s"] {
+            assert_eq!(found(nothing), None, "{nothing}");
+        }
+        assert!(found("seg_1_18446744073709551615.m4s").is_some_and(|(.., start_us)| start_us > 1 << 60));
+    }
+
+    #[test]
+    fn says_when_it_was_published() {
+        let live = whole();
+        let published = |seconds: f64| {
+            let text = live.text("m.mpd", &clock(30), Duration::from_secs_f64(seconds));
+            read(&text).publish_time.unwrap() - EPOCH_SECONDS as f64
+        };
+        assert!((published(41.99) - 40.005).abs() < 0.001, "of the audio");
+        assert!((published(42.0) - 42.0).abs() < 0.001);
+        let mpd = read(&live.text("m.mpd", &clock(30), Duration::from_secs(42)));
+        assert!(mpd.live && mpd.duration.is_none());
+        assert_eq!((mpd.availability_start, mpd.time_shift_buffer_depth), (EPOCH_SECONDS as f64, Some(30.0)));
+        assert_eq!(mpd.utc_timings, [p2p_media_dash::UtcTiming::Direct(EPOCH_SECONDS as f64 + 42.0)]);
+    }
+
+    #[test]
+    fn chunks_can_be_had_before_the_end() {
+        let live = replayed(Some(333_000), str::to_owned).unwrap();
+        let mpd = read(&live.text("m.mpd", &clock(30), Duration::from_secs(100)));
+        assert_eq!(mpd.target_latency, Some(1.998));
+        let video = &mpd.periods[0].representations[0];
+        assert!(video.is_chunked && (video.availability_time_offset - 1.68).abs() < 1e-9, "{}", video.availability_time_offset);
+        let edge = |seconds: f64| seen(&live, seconds).iter().map(|segments| segments.last().unwrap().1).collect::<Vec<_>>();
+        assert_eq!(edge(100.319), [50, 50, 50, 50]);
+        assert_eq!(edge(100.337), [51, 51, 51, 51]);
+        for segments in seen(&live, 180.5) {
+            for (start, _, found) in segments {
+                assert!((start - found.start_us as f64 / 1e6).abs() < 0.05, "numbers alone place it well");
+                assert!(found.parts.len() >= 6 && found.streamed_early_us.is_some());
+            }
+        }
+    }
+
+    #[test]
+    fn uneven_segments_are_listed_as_they_begin() {
+        let live = replayed(Some(333_000), |text| {
+            text.replacen("$Number%02d$", "$Number%02d$.m4s?t=$Time$", 1).replacen(".m4s\" start", "\" start", 1)
+        });
+        let live = live.unwrap();
+        let text = live.text("m.mpd", &clock(30), Duration::from_millis(100_340));
+        assert!(text.contains("minimumUpdatePeriod=\"PT0.333S\"") && text.contains("<S t="), "{text}");
+        let video = &seen(&live, 100.34)[0];
+        assert_eq!(video.last().unwrap().0, 100.0);
+    }
+
+    #[test]
+    fn says_why_a_manifest_is_not_replayed() {
+        let reason = |from: &str, to: &str| replayed(None, |text| text.replace(from, to)).map(|_| ()).unwrap_err().to_string();
+        assert_eq!(reason("type=\"static\"", "type=\"dynamic\""), "it is a live one already");
+        assert_eq!(reason("</Period>", "</Period><Period start=\"PT60S\"/>"), "it has several periods");
+        assert_eq!(reason("seg_", "no_"), "segments of representation 0 are not in the folder");
+        assert_eq!(reason("init_", "no_"), "representation 0 has no fragmented MP4 init segment in the folder");
+        assert_eq!(reason("media=", "x="), "representation 0 has no SegmentTemplate with a timeline or a duration");
+        assert_eq!(reason("<SegmentTemplate", "<ContentProtection schemeIdUri=\"x\"/><SegmentTemplate"), "its media are protected");
+        assert_eq!(reason("Representation", "x"), "it has no video or audio");
+    }
+}

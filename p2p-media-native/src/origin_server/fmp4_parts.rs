@@ -172,8 +172,11 @@ mod tests {
         std::fs::read(format!("{SAMPLE_FOLDER}/{name}")).unwrap()
     }
 
-    /// What a decoder gets: bytes, decode time, duration, flags and composition offset of every sample, by track.
-    fn decoded(segment: &[u8], init: &InitTracks) -> Vec<(u32, Vec<(Vec<u8>, u64, u32, u32, i64)>)> {
+    /// What a decoder gets: bytes, decode time, duration, flags and composition offset of a sample.
+    type Decoded = (Vec<u8>, u64, u32, u32, i64);
+
+    /// All samples by track.
+    fn decoded(segment: &[u8], init: &InitTracks) -> Vec<(u32, Vec<Decoded>)> {
         let fragments = read(segment, init).unwrap();
         let samples = |track: &Track| {
             let mut time = track.start;

@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    io,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
@@ -19,7 +20,7 @@ use axum::{
     response::{Html, IntoResponse, Response},
     routing::get,
 };
-use futures::StreamExt;
+use futures::{StreamExt, future::ready, stream};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use tokio::sync::watch;
 use tower_http::{
@@ -137,8 +138,11 @@ impl Origin {
                 Ok::<_, axum::Error>(chunk)
             }
         });
-        // A body that ends before its Content-Length makes hyper close the connection, which is what a client should see.
-        Body::from_stream(paced.take_until(until_closed(self.closed.clone())))
+        // A body that ends early must not look whole: one without a Content-Length would.
+        let closed = self.closed.clone();
+        let broken_off = stream::once(async move { *closed.borrow() }).filter(|closed| ready(*closed));
+        let broken_off = broken_off.map(|_| Err(axum::Error::new(io::Error::from(io::ErrorKind::ConnectionAborted))));
+        Body::from_stream(paced.take_until(until_closed(self.closed.clone())).chain(broken_off))
     }
 }
 
