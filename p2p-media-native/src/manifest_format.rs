@@ -23,8 +23,8 @@ impl ManifestFormat {
     }
 }
 
-/// The local name of the first element of an XML document.
-fn root_element(mut text: &[u8]) -> Option<&[u8]> {
+/// The local name of the first element of an XML document, or the beginning of that name where the text ends in it.
+pub(crate) fn root_element(mut text: &[u8]) -> Option<&[u8]> {
     loop {
         text = text.trim_ascii_start().strip_prefix(b"<")?;
         let end: &[u8] = match text {

@@ -25,7 +25,7 @@ mod dash;
 mod error;
 mod hls;
 mod init_segments;
-mod resource;
+pub(crate) mod resource;
 mod segments;
 mod source;
 mod track_version;

@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use p2p_media_core::backend::{HttpBody as _, HttpFetcher as _, HttpRequest};
+use bytes::Bytes;
 use p2p_media_core::media::Resource;
 
 use super::presentation::Presentation;
 use crate::http_fetcher::ReqwestFetcher;
+use crate::player::resource::fetch_up_to;
 
-/// Longest index: 12 bytes for each segment, of more than two days, and what may stand before it.
-const MAX_INDEX_BYTES: u64 = 4 << 20;
 /// Longest time for one of them.
 const INDEX_TIMEOUT: Duration = Duration::from_secs(10);
 /// Indexes of one stream that are fetched for one request: one for each period, or a chain of them.
@@ -39,24 +37,8 @@ pub(super) async fn load(presentation: &Arc<Presentation>, http: &ReqwestFetcher
     }
 }
 
-/// The bytes of a resource, or more, and where they begin. A file may be shorter than the range that is asked for.
-async fn fetch(http: &ReqwestFetcher, resource: &Resource) -> Result<(u64, Bytes), String> {
-    let range = resource.byte_range;
-    let request =
-        HttpRequest { url: resource.url.clone(), first: range.map_or(0, |range| range.first), last: range.map(|range| range.last) };
-    let (head, mut body) = http.fetch(request).await.map_err(|error| error.to_string())?;
-    let first = match head.status {
-        200 => 0,
-        206 => head.range_first.or(range.map(|range| range.first)).unwrap_or(0),
-        status => return Err(format!("the origin answered with status {status}")),
-    };
-    // An origin that ignores ranges sends the whole file.
-    let wanted = range.map_or(MAX_INDEX_BYTES, |range| range.last.saturating_add(1).saturating_sub(first).min(MAX_INDEX_BYTES));
-    let mut bytes = BytesMut::new();
-    while (bytes.len() as u64) < wanted
-        && let Some(chunk) = body.chunk().await.map_err(|error| error.to_string())?
-    {
-        bytes.extend_from_slice(&chunk);
-    }
-    Ok((first, bytes.freeze()))
+/// The bytes, and where they begin. A file may be shorter than the range that is asked for.
+async fn fetch(http: &ReqwestFetcher, Resource { url, byte_range }: &Resource) -> Result<(u64, Bytes), String> {
+    let bytes = fetch_up_to(http, url, *byte_range).await.map_err(|error| error.to_string())?;
+    Ok((byte_range.map_or(0, |range| range.first), bytes))
 }

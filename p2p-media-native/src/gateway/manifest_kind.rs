@@ -1,5 +1,7 @@
 //! Which kind of manifest an answer is, by its first bytes: names and media types are not to be trusted.
 
+use crate::manifest_format::root_element;
+
 /// Bytes that are looked at. What stands before the root element of an MPD, comments for example, is seldom longer than a line or two.
 const LOOKED_AT_BYTES: usize = 16 * 1024;
 /// What a playlist begins with (RFC 8216, section 4.3.1.1).
@@ -47,28 +49,16 @@ fn kind_of_text(text: &[u8]) -> Option<Option<ManifestKind>> {
     }
 }
 
-/// Passes over declarations and comments, up to the name of the root element.
-fn kind_of_xml(mut text: &[u8]) -> Option<Option<ManifestKind>> {
-    loop {
-        let end_mark: &[u8] = match text {
-            [b'<', b'?', ..] => b"?>",
-            [b'<', b'!', b'-', b'-', ..] => b"-->",
-            [b'<', b'!', rest @ ..] if rest.len() >= 2 => b">",
-            [b'<', name @ ..] if !name.starts_with(b"!") => {
-                let end = name.iter().position(|byte| byte.is_ascii_whitespace() || matches!(byte, b'>' | b'/'))?;
-                let name = name[..end].rsplit(|byte| *byte == b':').next()?;
-                return Some(match name {
-                    b"MPD" => Some(ManifestKind::Mpd),
-                    b"Patch" => Some(ManifestKind::MpdPatch),
-                    _ => None,
-                });
-            }
-            [] | [b'<', ..] => return None,
-            _ => return Some(None),
-        };
-        let end = text.windows(end_mark.len()).position(|window| window == end_mark)?;
-        text = text[end + end_mark.len()..].trim_ascii_start();
+fn kind_of_xml(text: &[u8]) -> Option<Option<ManifestKind>> {
+    let name = root_element(text)?;
+    if name.as_ptr_range().end == text.as_ptr_range().end {
+        return None; // there may be more of it
     }
+    Some(match name {
+        b"MPD" => Some(ManifestKind::Mpd),
+        b"Patch" => Some(ManifestKind::MpdPatch),
+        _ => None,
+    })
 }
 
 #[cfg(test)]

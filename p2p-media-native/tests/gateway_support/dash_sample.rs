@@ -11,7 +11,7 @@ const SEGMENTS: usize = 30;
 
 /// A way in which an MPD says where segments are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Addressing {
+pub(crate) enum Addressing {
     /// SegmentTemplate with SegmentTimeline and `$Number$`.
     Timeline,
     /// SegmentTemplate with @duration.
@@ -27,21 +27,21 @@ pub enum Addressing {
 }
 
 impl Addressing {
-    pub const ALL: [Self; 6] = [Self::Timeline, Self::Number, Self::List, Self::ListOfRanges, Self::Base, Self::BareBase];
+    pub(crate) const ALL: [Self; 6] = [Self::Timeline, Self::Number, Self::List, Self::ListOfRanges, Self::Base, Self::BareBase];
 }
 
 /// A folder with the media and an MPD for each way.
-pub struct DashSample {
-    pub dir: TempDir,
+pub(crate) struct DashSample {
+    pub(crate) dir: TempDir,
 }
 
 /// What a DASH player asks for.
 #[derive(Clone, Debug)]
-pub struct Wanted {
-    pub name: String,
-    pub range: Option<Range<usize>>,
-    pub bytes: Vec<u8>,
-    pub is_segment: bool,
+pub(crate) struct Wanted {
+    pub(crate) name: String,
+    pub(crate) range: Option<Range<usize>>,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) is_segment: bool,
 }
 
 struct Representation {
@@ -53,7 +53,7 @@ struct Representation {
 }
 
 impl DashSample {
-    pub fn make() -> Self {
+    pub(crate) fn make() -> Self {
         let dir = tempfile::tempdir().unwrap();
         for representation in representations() {
             std::fs::write(dir.path().join(representation.init_name()), representation.init()).unwrap();
@@ -69,7 +69,7 @@ impl DashSample {
     }
 
     /// All that a player asks for to play a representation from end to end.
-    pub fn wanted(addressing: Addressing, id: usize) -> Vec<Wanted> {
+    pub(crate) fn wanted(addressing: Addressing, id: usize) -> Vec<Wanted> {
         let representation = &representations()[id];
         let (init, file) = (representation.init(), representation.file());
         let head_end = init.len() + representation.index().len();
@@ -97,13 +97,13 @@ impl DashSample {
     }
 
     /// A file with a whole representation, and its bytes.
-    pub fn file(id: usize) -> (String, Vec<u8>) {
+    pub(crate) fn file(id: usize) -> (String, Vec<u8>) {
         let representation = &representations()[id];
         (representation.file_name(), representation.file())
     }
 }
 
-pub fn mpd_name(addressing: Addressing) -> String {
+pub(crate) fn mpd_name(addressing: Addressing) -> String {
     format!("{addressing:?}.mpd")
 }
 

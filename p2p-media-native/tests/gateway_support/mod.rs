@@ -1,7 +1,7 @@
 //! What the tests of the gateway have in common: origins, gateways, a plain HTTP client.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
-pub mod dash_sample;
+pub(crate) mod dash_sample;
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -16,48 +16,48 @@ use p2p_media_native::gateway::{GatewayConfig, GatewayServer};
 use p2p_media_native::origin_server::{OriginConfig, OriginServer};
 use reqwest::{Client, Response};
 
-pub const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/media");
+pub(crate) const SAMPLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/media");
 
-pub fn client() -> Client {
+pub(crate) fn client() -> Client {
     let _ = rustls::crypto::ring::default_provider().install_default(); // an error says that another test was first
     Client::builder().no_proxy().build().unwrap()
 }
 
-pub fn alone() -> Config {
+pub(crate) fn alone() -> Config {
     Config { announce_trackers: Vec::new(), ice_servers: Vec::new(), ..Config::default() }
 }
 
-pub async fn gateway_for(urls: &[String]) -> GatewayServer {
+pub(crate) async fn gateway_for(urls: &[String]) -> GatewayServer {
     let listen = "127.0.0.1:0".parse().unwrap();
     GatewayServer::bind(GatewayConfig { listen, urls: urls.to_vec(), engine: alone(), ..GatewayConfig::default() }).await.unwrap()
 }
 
-pub async fn sample() -> (OriginServer, GatewayServer) {
+pub(crate) async fn sample() -> (OriginServer, GatewayServer) {
     let origin = OriginServer::bind(OriginConfig::new(SAMPLE)).await.unwrap();
     let gateway = gateway_for(&[origin.url("master.m3u8")]).await;
     (origin, gateway)
 }
 
-pub async fn get(url: impl AsRef<str>) -> Response {
+pub(crate) async fn get(url: impl AsRef<str>) -> Response {
     client().get(url.as_ref()).send().await.unwrap()
 }
 
-pub async fn bytes_of(url: impl AsRef<str>) -> Vec<u8> {
+pub(crate) async fn bytes_of(url: impl AsRef<str>) -> Vec<u8> {
     let response = get(url).await.error_for_status().unwrap();
     response.bytes().await.unwrap().to_vec()
 }
 
-pub fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+pub(crate) fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
     headers.get(name).map_or("", |value| value.to_str().unwrap())
 }
 
-pub fn file(name: &str) -> Vec<u8> {
+pub(crate) fn file(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(SAMPLE).join(name)).unwrap()
 }
 
 /// An origin whose answers are a table: status, headers and body by path and query. Remembers the headers of the last request to each.
 #[derive(Clone, Default)]
-pub struct Scripted {
+pub(crate) struct Scripted {
     answers: Arc<Mutex<HashMap<String, Script>>>,
     asked: Arc<Mutex<HashMap<String, HeaderMap>>>,
 }
@@ -70,7 +70,7 @@ struct Script {
 }
 
 impl Scripted {
-    pub async fn start() -> (Self, String) {
+    pub(crate) async fn start() -> (Self, String) {
         let scripted = Self::default();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
@@ -79,16 +79,16 @@ impl Scripted {
         (scripted, base)
     }
 
-    pub fn add(&self, path: &str, body: impl Into<String>) {
+    pub(crate) fn add(&self, path: &str, body: impl Into<String>) {
         self.add_script(path, 200, &[], body);
     }
 
-    pub fn add_script(&self, path: &str, status: u16, headers: &[(&'static str, String)], body: impl Into<String>) {
+    pub(crate) fn add_script(&self, path: &str, status: u16, headers: &[(&'static str, String)], body: impl Into<String>) {
         let script = Script { status, headers: headers.to_vec(), body: body.into() };
         self.answers.lock().unwrap().insert(path.to_owned(), script);
     }
 
-    pub fn asked(&self, path: &str) -> Option<HeaderMap> {
+    pub(crate) fn asked(&self, path: &str) -> Option<HeaderMap> {
         self.asked.lock().unwrap().get(path).cloned()
     }
 
