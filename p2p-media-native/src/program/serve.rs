@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, num::NonZeroU64, path::PathBuf, time::Duration};
 
-use crate::origin_server::{LiveConfig, LowLatency, NotReplayed, OriginConfig, OriginError, OriginServer};
+use crate::origin_server::{LiveConfig, LowLatency, OriginConfig, OriginError, OriginServer};
 
 /// Manifests printed at the start.
 const MAX_PRINTED_MANIFESTS: usize = 10;
@@ -71,13 +71,11 @@ pub async fn run(args: ServeArgs, shutdown: impl Future<Output = ()>) -> Result<
     let server = OriginServer::bind(config).await?;
     println!("Serving {} at {}{}", args.dir.display(), server.url(""), how(&args));
     for path in server.manifests().iter().take(MAX_PRINTED_MANIFESTS) {
-        println!("  {}", server.url(path));
+        let left = if server.not_replayed().iter().any(|left| left.path == *path) { " (not live)" } else { "" };
+        println!("  {}{left}", server.url(path));
     }
     if server.manifests().len() > MAX_PRINTED_MANIFESTS {
         println!("  and {} more", server.manifests().len() - MAX_PRINTED_MANIFESTS);
-    }
-    for NotReplayed { path, reason } in server.not_replayed() {
-        println!("  {path} is not live: {reason}");
     }
 
     shutdown.await;
