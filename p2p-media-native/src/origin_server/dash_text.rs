@@ -312,6 +312,25 @@ mod tests {
     }
 
     #[test]
+    fn segments_are_found_by_their_times() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::copy(format!("{SAMPLE_FOLDER}/init_3.m4s"), dir.path().join("i.mp4")).unwrap();
+        for time in [5, 12, 24] {
+            std::fs::write(dir.path().join(format!("{time}.m4s")), b"x").unwrap();
+        }
+        let text = r#"<MPD type="static" mediaPresentationDuration="PT10S"><Period><AdaptationSet contentType="audio"><Representation id="a">
+            <SegmentTemplate timescale="3" presentationTimeOffset="5" initialization="i.mp4" media="$Time$.m4s"><SegmentTimeline>
+            <S t="5" d="7"/><S d="12"/><S d="5"/></SegmentTimeline></SegmentTemplate></Representation></AdaptationSet></Period></MPD>"#;
+        let live = LiveMpd::new(&read(text), dir.path(), 30_000_000, None).unwrap();
+        for (start, _, found) in seen(&live, 100.0).remove(0) {
+            // A pass of 8 s is 24 ticks, a third of a second each.
+            let in_pass = ["5.m4s", "12.m4s", "24.m4s"].iter().position(|file| *file == found.file).unwrap();
+            assert_eq!((start * 3.0).round() as u64 % 24, [0, 7, 19][in_pass]);
+        }
+        assert!(live.segment("30.m4s").is_none() && live.segment("29.m4s").is_some() && live.segment("4.m4s").is_none());
+    }
+
+    #[test]
     fn says_when_it_was_published() {
         let live = whole();
         let published = |seconds: f64| {
