@@ -162,8 +162,9 @@ impl View<'_> {
 
 impl Span<'_> {
     fn newest_end(&self) -> Option<f64> {
-        // Mostly it is near; but anything may be missing.
-        [self.settled_until() - NEAR_SECONDS, f64::NEG_INFINITY].into_iter().find_map(|from| {
+        // Mostly it is near, or where the MPD ends; but anything may be missing.
+        let near = self.last_start().unwrap_or(f64::INFINITY).min(self.settled_until()) - NEAR_SECONDS;
+        [near, f64::NEG_INFINITY].into_iter().find_map(|from| {
             let finished = self.clone().items_ending_after(from).filter(|item| item.form == SegmentForm::Whole);
             finished.last().map(|item| item.place.end())
         })
