@@ -147,12 +147,10 @@ impl Presentation {
                 () = self.opened.notified() => continue,
                 Some(outcome) = refreshing.as_mut(), if is_refreshing => {
                     is_refreshing = false;
-                    match outcome {
-                        Ok(()) => failures = Failures::default(),
-                        Err(error) => if let Err(error) = failures.add(error, self.state().refresh_interval()) {
-                            self.state().give_up(&error);
-                            return;
-                        }
+                    let interval = self.state().refresh_interval();
+                    if let Err(error) = failures.note(outcome, interval) {
+                        self.state().give_up(&error);
+                        return;
                     }
                 }
                 () = tokio::time::sleep_until(wake_at) => {}
@@ -194,7 +192,7 @@ impl Presentation {
 
     /// Fetches what indexes a track's segments, in all periods. Failures are errors only of its own stream, and only if `is_needed`.
     async fn load_indexes(&self, track: usize, is_needed: bool) -> Result<(), PlayerError> {
-        if self.state().streams_of(track).into_iter().all(|stream| self.state().timeline.index_needed(stream).is_none()) {
+        if !self.state().needs_indexes(track) {
             return Ok(());
         }
         let _one_at_a_time = self.indexing.lock().await;
@@ -298,6 +296,10 @@ impl State {
         self.streams_by_period(track).into_iter().flatten().collect()
     }
 
+    fn needs_indexes(&self, track: usize) -> bool {
+        self.streams_of(track).into_iter().any(|stream| self.timeline.index_needed(stream).is_some())
+    }
+
     fn refresh_interval(&self) -> Option<Duration> {
         let seconds = self.timeline.refresh_after()?;
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_REFRESH).clamp(SHORTEST_REFRESH, LONGEST_REFRESH))
@@ -337,8 +339,12 @@ struct Failures {
 }
 
 impl Failures {
-    /// Gives the error back when it was the last that is tolerated.
-    fn add(&mut self, error: PlayerError, interval: Option<Duration>) -> Result<(), PlayerError> {
+    /// How a refresh went. Gives an error back when it was the last that is tolerated.
+    fn note(&mut self, outcome: Result<(), PlayerError>, interval: Option<Duration>) -> Result<(), PlayerError> {
+        let Err(error) = outcome else {
+            *self = Self::default();
+            return Ok(());
+        };
         let now = Instant::now();
         let since = *self.first.get_or_insert(now);
         if matches!(error, PlayerError::Session(SessionError::Ended)) || now.duration_since(since) > REFRESH_PATIENCE {
