@@ -8,7 +8,7 @@
 
 mod addressing;
 mod base_url;
-mod date_time;
+mod durations;
 mod encoding;
 mod error;
 mod escape;
@@ -34,7 +34,6 @@ mod url_query;
 mod xml;
 
 pub use addressing::{MediaSegment, Places, SegmentPlace, Segments};
-pub use date_time::parse_date_time;
 pub use error::MpdError;
 pub use lookup::UrlMatch;
 pub use mpd::*;

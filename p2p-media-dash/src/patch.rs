@@ -6,10 +6,11 @@
 mod edits;
 mod selector;
 
+use p2p_media_core::date_time::parse_date_time;
+
 use self::edits::Edits;
 use self::selector::{Found, Selector, Target};
 use crate::MAX_MPD_BYTES;
-use crate::date_time::parse_date_time;
 use crate::encoding::decode;
 use crate::escape::escape;
 use crate::xml::{Document, Element};

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use p2p_media_core::date_time::parse_date_time;
+
 use crate::base_url::{BaseUrls, UrlBudget};
-use crate::date_time::{parse_date_time, parse_duration};
+use crate::durations::parse_duration;
 use crate::encoding::decode;
 use crate::error::{MpdError, excerpt};
 use crate::mpd::{Mpd, PatchLocation, Period, UtcTiming};

@@ -1,10 +1,10 @@
 //! A playlist as data to serialise: what `p2p-media inspect --json` shows.
 
+use p2p_media_core::date_time::format_date_time;
 use p2p_media_core::identity::InfoHash;
 use p2p_media_core::media::{ByteRange, Resource};
 use serde::{Serialize, Serializer};
 
-use crate::date_time;
 use crate::playlist::{Key, MediaPlaylist, MediaSegment, MultivariantPlaylist, Part, Playlist, Rendition, Variant};
 use crate::streams::{PlaylistStream, StreamSource};
 
@@ -255,7 +255,7 @@ impl<'p> From<&'p MediaSegment> for SegmentReport<'p> {
             discontinuity_sequence: segment.discontinuity_sequence,
             gap: segment.gap,
             init: segment.init.as_deref().map(InitReport::from),
-            program_date_time: segment.program_date_time.and_then(date_time::format),
+            program_date_time: segment.program_date_time.and_then(format_date_time),
             keys: segment.keys.iter().map(KeyReport::from).collect(),
         }
     }

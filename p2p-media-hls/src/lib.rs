@@ -11,7 +11,6 @@
 
 mod attributes;
 mod codecs;
-mod date_time;
 mod delivery;
 mod error;
 #[cfg(feature = "inspect")]

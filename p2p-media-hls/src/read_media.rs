@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use p2p_media_core::date_time::parse_date_time;
 use p2p_media_core::media::{ByteRange, Resource};
 
 use crate::attributes::Attributes;
@@ -9,7 +10,7 @@ use crate::error::PlaylistError;
 use crate::lines::LineKind;
 use crate::playlist::{Key, MediaPlaylist, MediaSegment, Part, PreloadHint, PreloadHintKind, RenditionReport, TrailingContext};
 use crate::reader::Reader;
-use crate::{MAX_KEY_FORMATS, MAX_MEDIA_SEQUENCE, MAX_SEGMENT_DURATION_SECONDS, MAX_SEGMENTS, date_time, numbers};
+use crate::{MAX_KEY_FORMATS, MAX_MEDIA_SEQUENCE, MAX_SEGMENT_DURATION_SECONDS, MAX_SEGMENTS, numbers};
 
 /// Reads the lines after the header as a media playlist.
 pub(crate) fn read_media(reader: &mut Reader<'_, '_>) -> Result<MediaPlaylist, PlaylistError> {
@@ -55,7 +56,7 @@ impl MediaReader {
             "INF" => self.duration = duration(reader, "EXTINF", value)?,
             "-X-BYTERANGE" => self.byte_range = Some(chained_range(reader, "EXT-X-BYTERANGE", value, self.next_byte)?),
             "-X-DISCONTINUITY" => self.discontinuity_sequence = self.discontinuity_sequence.saturating_add(1),
-            "-X-PROGRAM-DATE-TIME" => self.tagged_date = date_time::parse(value).or(self.tagged_date),
+            "-X-PROGRAM-DATE-TIME" => self.tagged_date = parse_date_time(value).or(self.tagged_date),
             "-X-GAP" => self.gap = true,
             "-X-KEY" => self.key(reader, value)?,
             "-X-MAP" => self.map(reader, value)?,

@@ -44,7 +44,7 @@ pub struct InspectArgs {
 }
 
 fn date_time(text: &str) -> Result<f64, &'static str> {
-    p2p_media_dash::parse_date_time(text).ok_or("not a date and time such as 2025-01-31T12:00:00Z")
+    p2p_media_core::date_time::parse_date_time(text).ok_or("not a date and time such as 2025-01-31T12:00:00Z")
 }
 
 /// Prints the report. With `--json` an error is printed as JSON too.

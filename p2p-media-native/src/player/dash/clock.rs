@@ -2,7 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use p2p_media_dash::{Mpd, UtcTiming, parse_date_time};
+use p2p_media_core::date_time::parse_date_time;
+use p2p_media_dash::{Mpd, UtcTiming};
 use reqwest::header::DATE;
 
 use crate::http_fetcher::ReqwestFetcher;

@@ -1,33 +1,31 @@
-//! Dates of EXT-X-PROGRAM-DATE-TIME as seconds since 1970, and back.
+//! Dates of manifests as seconds since 1970, and back.
 
-use crate::numbers;
-
-/// Reads an ISO 8601 date and time: RFC 3339, and what encoders write beyond it (`+0000`, `+01`, a space for the `T`, no zone for UTC).
-/// Seconds since 1970-01-01T00:00:00Z.
-pub(crate) fn parse(text: &str) -> Option<f64> {
+/// Reads an ISO 8601 date and time: RFC 3339 and xs:dateTime, and what encoders write beyond them (`+0000`, `+01`, a space for the `T`, no
+/// zone for UTC, no seconds). Seconds since 1970-01-01T00:00:00Z; `None` when it is none.
+pub fn parse_date_time(text: &str) -> Option<f64> {
     let bytes = text.trim().as_bytes();
     let number = |from: usize, to: usize| {
         let digits = bytes.get(from..to)?;
         digits.iter().try_fold(0_i64, |value, byte| byte.is_ascii_digit().then(|| value * 10 + i64::from(byte - b'0')))
     };
     let is = |at: usize, expected: &[u8]| bytes.get(at).is_some_and(|byte| expected.contains(byte));
-    let separated = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":") && is(16, b":");
+    let separated = is(4, b"-") && is(7, b"-") && is(10, b"Tt ") && is(13, b":");
     let (year, month, day) = (number(0, 4)?, number(5, 7)?, number(8, 10)?);
-    let (hour, minute, second) = (number(11, 13)?, number(14, 16)?, number(17, 19)?);
+    let (hour, minute) = (number(11, 13)?, number(14, 16)?);
+    let (second, end) = if is(16, b":") { (number(17, 19)?, 19) } else { (0, 16) };
     if !separated || !(1..=12).contains(&month) || !(1..=31).contains(&day) || hour > 24 || minute > 59 || second > 60 {
         return None;
     }
-    let after = std::str::from_utf8(bytes.get(19..)?).ok()?;
+    let after = std::str::from_utf8(bytes.get(end..)?).ok()?;
     let fraction_len = after.strip_prefix(['.', ',']).map_or(0, |rest| 1 + rest.bytes().take_while(u8::is_ascii_digit).count());
-    let fraction = if fraction_len > 1 { numbers::decimal_of("0", &after[1..fraction_len])? } else { 0.0 };
+    let fraction = if fraction_len > 1 { fraction(&after[1..fraction_len]) } else { 0.0 };
     let zone = zone_seconds(after[fraction_len..].trim_start())?;
     let whole = days_since_1970(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - zone;
     Some(whole as f64 + fraction)
 }
 
 /// RFC 3339 with milliseconds in UTC; `None` outside of the years 0 to 9999.
-#[cfg_attr(not(feature = "inspect"), allow(dead_code, reason = "only the report shows dates"))]
-pub(crate) fn format(seconds_since_1970: f64) -> Option<String> {
+pub fn format_date_time(seconds_since_1970: f64) -> Option<String> {
     const YEAR_0: i64 = -62_167_219_200_000;
     const YEAR_10000: i64 = 253_402_300_800_000;
     let millis = (seconds_since_1970 * 1000.0).round() as i64;
@@ -38,6 +36,13 @@ pub(crate) fn format(seconds_since_1970: f64) -> Option<String> {
     let (year, month, day) = date_of_day(days);
     let (hour, minute, second, milli) = (in_day / 3_600_000, in_day / 60_000 % 60, in_day / 1000 % 60, in_day % 1000);
     Some(format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{milli:03}Z"))
+}
+
+/// The value of the digits after a decimal point; what is finer than a nanosecond does not count.
+fn fraction(digits: &str) -> f64 {
+    let digits = &digits[..digits.len().min(9)];
+    let value = digits.bytes().fold(0_u32, |value, digit| value * 10 + u32::from(digit - b'0'));
+    f64::from(value) / 10_f64.powi(digits.len() as i32)
 }
 
 fn zone_seconds(zone: &str) -> Option<i64> {
@@ -90,21 +95,31 @@ mod tests {
             " 2024-01-12t10:00:00,25z ",
             "2024-01-12T10:00:00.25",
         ] {
-            assert_eq!(parse(text), Some(expected), "{text:?}");
+            assert_eq!(parse_date_time(text), Some(expected), "{text:?}");
         }
-        for text in
-            ["", "foo", "2024-01-12", "2024-13-12T10:00:00Z", "2024-01-12T10:00:00X", "2024-01-12T10:00:00+1é", "20é4-01-12T10:00:00Z"]
-        {
-            assert_eq!(parse(text), None, "{text:?}");
+        assert_eq!(parse_date_time("1970-01-01T00:00Z"), Some(0.0));
+        assert_eq!(parse_date_time("2000-02-29T23:59:59.1234567891234Z"), Some(951_868_799.123_456_789));
+        for text in [
+            "",
+            "T",
+            "2024-01-12T10:00:1e1Z",
+            "foo",
+            "2024-01-12",
+            "2024-13-12T10:00:00Z",
+            "2024-01-12T10:00:00X",
+            "2024-01-12T10:00:00+1é",
+            "20é4-01-12T10:00:00Z",
+        ] {
+            assert_eq!(parse_date_time(text), None, "{text:?}");
         }
     }
 
     #[test]
     fn there_and_back() {
         for text in ["1970-01-01T00:00:00.000Z", "2000-02-29T23:59:59.999Z", "1969-12-31T23:59:59.500Z", "2100-03-01T00:00:00.001Z"] {
-            assert_eq!(parse(text).and_then(format).as_deref(), Some(text));
+            assert_eq!(parse_date_time(text).and_then(format_date_time).as_deref(), Some(text));
         }
-        assert_eq!(format(f64::NAN), None);
-        assert_eq!(format(1e300), None);
+        assert_eq!(format_date_time(f64::NAN), None);
+        assert_eq!(format_date_time(1e300), None);
     }
 }
