@@ -84,6 +84,12 @@ impl ScriptedPeer {
         Self { peer_id: PeerId::generate("-PM0203-", || random.u64(..)), ..Self::new(number, stream, script) }
     }
 
+    /// Connected in this way.
+    #[must_use]
+    pub fn on(self, access: AccessLink) -> Self {
+        Self { access, ..self }
+    }
+
     fn next_connection(&mut self) -> ConnectionId {
         self.next_connection += 1;
         ConnectionId(self.next_connection)

@@ -6,16 +6,17 @@
 //! 1. No slack: the origin, at once, from the byte reached; a peer only when it is surely faster. What is needed later waits meanwhile, so
 //!    that it takes no bandwidth from what is needed first.
 //! 2. Slack, and a peer has it: that peer, chosen by expected arrival, watched until the slack is used up.
-//! 3. Slack, and nobody has it: one peer should fetch it. Peers rank themselves by a hash; the first fetches at once, each further one waits
+//! 3. Slack, and a peer of ours is loading it: its bytes as they arrive (`relays`).
+//! 4. Slack, and nobody has it: one peer should fetch it. Peers rank themselves by a hash; the first fetches at once, each further one waits
 //!    a little longer for the announcement of another.
-//! 4. Beyond the near window: from peers only, as far as storage has room.
+//! 5. Beyond the near window: from peers only, as far as storage has room.
 
 use super::Engine;
 use super::announces::SwarmSize;
 use super::deadlines::Deadline;
 use super::downloads::{Download, Source};
 use super::input::ConnectionId;
-use super::peers::{Announced, Peer};
+use super::peers::{Announced, Peer, PeerDownload};
 use super::random::spread;
 use super::relays::Relay;
 use super::streams::options;
@@ -38,6 +39,8 @@ const SHORTEST_RANK_WAIT_S: f64 = 0.15;
 const LATE_TRANSFER_CHECK_S: f64 = 0.1;
 /// Something that comes at the pace at which it is made has failed if no byte comes for this long and playback needs it.
 const LONGEST_PACED_SILENCE_S: f64 = 0.5;
+/// Something that comes slower than this share of the pace at which it is played is held up by the peer that sends it.
+const SLOWEST_PACE: f64 = 0.8;
 /// A peer that is loading the segment itself and gives nothing for this long is left for one that has it whole.
 const RELAY_PATIENCE_S: f64 = 0.3;
 /// The origin's first byte is taken to need this long until it has been measured.
@@ -201,7 +204,7 @@ impl Engine {
         let Some(download) = self.downloads.by_segment.get(&key) else { return Timestamp::FAR_FUTURE };
         let Some(peer) = self.peers.get(&connection) else { return Timestamp::FAR_FUTURE };
         let Some(transfer) = peer.download.as_ref() else { return Timestamp::FAR_FUTURE };
-        if download.is_paced() && transfer.is_relay && transfer.first_byte_at.is_some() {
+        if transfer.is_relay && transfer.first_byte_at.is_some() && self.keeps_pace(key, download, transfer) {
             // The origin has no more of it either, as long as bytes come now and then.
             let silent_at = transfer.last_byte_at.offset_secs(LONGEST_PACED_SILENCE_S);
             if silent_at > self.now {
@@ -230,6 +233,20 @@ impl Engine {
         }
         self.start_http(key);
         Timestamp::FAR_FUTURE
+    }
+
+    /// True while what comes from a peer that is loading it itself may come as fast as it is made.
+    fn keeps_pace(&self, key: SegmentKey, download: &Download, transfer: &PeerDownload) -> bool {
+        match download.segment.form {
+            SegmentForm::Whole => false,
+            // The origin sends a part at once when it is made.
+            SegmentForm::Part => transfer.bytes == 0,
+            SegmentForm::Unfinished => {
+                let expected = self.streams.get(&key.stream).and_then(|state| state.expected_size(&download.segment));
+                let pace = expected.map(|bytes| bytes / download.segment.duration * SLOWEST_PACE);
+                transfer.rate(self.now).is_none_or(|rate| pace.is_none_or(|pace| rate >= pace))
+            }
+        }
     }
 
     /// A peer that has whole what another, which is loading it, is to give; and when that one may be left for it unless it sends something.

@@ -29,12 +29,45 @@ pub(crate) enum Action {
 
 #[derive(Clone, Debug)]
 pub(crate) enum PlayerAction {
-    Request { stream: u8, segment: i64 },
+    Request {
+        stream: u8,
+        segment: i64,
+    },
     Cancel(Pick),
-    Playhead { position: f64, rate: f64 },
+    Playhead {
+        position: f64,
+        rate: f64,
+    },
     AddStream(u8),
-    AddSegments { stream: u8, first: i64, count: u8, duration: f64, range: Option<(u64, u64)> },
-    RemoveSegments { stream: u8, first: i64, count: u8 },
+    AddSegments {
+        stream: u8,
+        first: i64,
+        count: u8,
+        duration: f64,
+        range: Option<(u64, u64)>,
+        is_unfinished: bool,
+    },
+    /// Parts of the segments with these numbers, four of each.
+    AddParts {
+        stream: u8,
+        first: u64,
+        count: u8,
+    },
+    RemoveParts {
+        stream: u8,
+        first: u64,
+        count: u8,
+    },
+    RequestPart {
+        stream: u8,
+        sequence: u64,
+        index: u32,
+    },
+    RemoveSegments {
+        stream: u8,
+        first: i64,
+        count: u8,
+    },
     RemoveStream(u8),
 }
 
@@ -85,19 +118,25 @@ pub(crate) enum ConnectionAction {
         first: i64,
         loaded: u16,
         loading: u8,
+        relaying: Option<u8>,
+        in_parts: bool,
     },
     Request {
         segment: i64,
         request: u64,
         first_byte: u64,
+        last_byte: Option<u64>,
+        of_part: bool,
     },
     Cancel {
         segment: i64,
         request: u64,
     },
+    /// Asks for what the engine asked somebody else for.
+    RequestLoading,
     /// An answer to what the engine asked this peer last; the numbers are changed by so much.
     Data {
-        remaining: u64,
+        remaining: Option<u64>,
         off: u64,
     },
     Completed {
@@ -212,9 +251,14 @@ fn player() -> impl Strategy<Value = PlayerAction> {
         2 => any::<Pick>().prop_map(PlayerAction::Cancel),
         3 => (number(), prop_oneof![Just(0.0), Just(1.0), number()]).prop_map(|(position, rate)| PlayerAction::Playhead { position, rate }),
         1 => (0..4_u8).prop_map(PlayerAction::AddStream),
-        2 => (0..4_u8, segment(), 1..24_u8, prop_oneof![3 => Just(2.0), 1 => number()], range).prop_map(
-            |(stream, first, count, duration, range)| PlayerAction::AddSegments { stream, first, count, duration, range }
+        2 => (0..4_u8, segment(), 1..24_u8, prop_oneof![3 => Just(2.0), 1 => number()], range, any::<bool>()).prop_map(
+            |(stream, first, count, duration, range, is_unfinished)| {
+                PlayerAction::AddSegments { stream, first, count, duration, range, is_unfinished }
+            }
         ),
+        2 => (0..2_u8, 0..24_u64, 1..40_u8).prop_map(|(stream, first, count)| PlayerAction::AddParts { stream, first, count }),
+        1 => (0..2_u8, 0..24_u64, 1..80_u8).prop_map(|(stream, first, count)| PlayerAction::RemoveParts { stream, first, count }),
+        3 => (0..2_u8, 0..24_u64, 0..4_u32).prop_map(|(stream, sequence, index)| PlayerAction::RequestPart { stream, sequence, index }),
         1 => (0..4_u8, segment(), 1..24_u8).prop_map(|(stream, first, count)| PlayerAction::RemoveSegments { stream, first, count }),
         1 => prop_oneof![9 => 2..4_u8, 1 => 0..2_u8].prop_map(PlayerAction::RemoveStream),
     ]
@@ -258,11 +302,17 @@ fn connection() -> impl Strategy<Value = ConnectionAction> {
         3 => Just(ConnectionAction::Opened),
         1 => prop::bool::weighted(0.2).prop_map(|closed| if closed { ConnectionAction::Closed } else { ConnectionAction::Sent(0) }),
         2 => prop_oneof![length(), Just(usize::MAX)].prop_map(ConnectionAction::Sent),
-        4 => (segment(), 0..40_u16, 0..8_u8).prop_map(|(first, loaded, loading)| ConnectionAction::Announce { first, loaded, loading }),
-        4 => (segment(), request.clone(), prop_oneof![3 => Just(0), 1 => size()])
-            .prop_map(|(segment, request, first_byte)| ConnectionAction::Request { segment, request, first_byte }),
+        4 => (segment(), 0..40_u16, 0..8_u8, prop::option::of(0..8_u8), any::<bool>()).prop_map(
+            |(first, loaded, loading, relaying, in_parts)| ConnectionAction::Announce { first, loaded, loading, relaying, in_parts }
+        ),
+        4 => (segment(), request.clone(), prop_oneof![3 => Just(0), 1 => size()], prop::option::weighted(0.2, size()), any::<bool>()).prop_map(
+            |(segment, request, first_byte, last_byte, of_part)| {
+                ConnectionAction::Request { segment, request, first_byte, last_byte, of_part }
+            }
+        ),
+        2 => Just(ConnectionAction::RequestLoading),
         1 => (segment(), request).prop_map(|(segment, request)| ConnectionAction::Cancel { segment, request }),
-        4 => (size(), off.clone()).prop_map(|(remaining, off)| ConnectionAction::Data { remaining, off }),
+        4 => (prop::option::weighted(0.7, size()), off.clone()).prop_map(|(remaining, off)| ConnectionAction::Data { remaining, off }),
         1 => off.clone().prop_map(|off| ConnectionAction::Completed { off }),
         1 => off.prop_map(|off| ConnectionAction::Absent { off }),
         4 => length().prop_map(ConnectionAction::Payload),
@@ -273,7 +323,7 @@ fn connection() -> impl Strategy<Value = ConnectionAction> {
 /// Bytes that are close to being a command.
 fn frame() -> impl Strategy<Value = Vec<u8>> {
     let mark = |marks: [&'static str; 3]| prop::sample::select(marks.to_vec());
-    let body = vec(prop_oneof![0..8_u8, Just(0x10), prop::sample::select(b"lsirbfo".to_vec()), any::<u8>()], 0..40);
+    let body = vec(prop_oneof![0..8_u8, Just(0x10), prop::sample::select(b"lsirbfoqpe".to_vec()), any::<u8>()], 0..40);
     (mark(["cstr", "dstr", ""]), body, mark(["cend", "dend", ""]))
         .prop_map(|(start, body, end)| [start.as_bytes(), &body, end.as_bytes()].concat())
 }

@@ -45,7 +45,7 @@ fn offers_without_end() {
 fn peers_that_come_misbehave_and_go() {
     let world = assert_stays_small(playing(), |world, number| {
         let peer = world.meet(number);
-        world.on_connection(peer, &ConnectionAction::Announce { first: 0, loaded: 16, loading: 0 });
+        world.on_connection(peer, &ConnectionAction::Announce { first: 0, loaded: 16, loading: 0, relaying: None, in_parts: false });
         world.on_connection(peer, &ConnectionAction::Bytes(b"cstr\x01cend".to_vec()));
         world.pass(Duration::from_millis(10));
     });
@@ -60,7 +60,7 @@ fn a_peer_that_asks_without_end_begins_few_reads() {
     world.ledger.loads.clear();
     let world = assert_stays_small(world, |world, number| {
         let request = u64::from(number);
-        world.on_connection(peer, &ConnectionAction::Request { segment: 0, request, first_byte: 0 });
+        world.on_connection(peer, &ConnectionAction::Request { segment: 0, request, first_byte: 0, last_byte: None, of_part: false });
         if number % 3 == 0 {
             world.on_connection(peer, &ConnectionAction::Cancel { segment: 0, request });
         }
@@ -74,7 +74,10 @@ fn a_peer_that_never_reads_is_closed() {
     let peer = world.meet(0);
     world.ledger.open.clear();
     let asked = (0..2_000_000_u64).find(|request| {
-        world.on_connection(peer, &ConnectionAction::Request { segment: 999, request: *request, first_byte: 0 });
+        world.on_connection(
+            peer,
+            &ConnectionAction::Request { segment: 999, request: *request, first_byte: 0, last_byte: None, of_part: false },
+        );
         world.ledger.open.clear();
         world.ledger.connections[&peer].stage == Stage::Closed
     });
@@ -122,7 +125,14 @@ fn streams_that_come_and_go() {
     assert_stays_small(playing(), |world, number| {
         let stream = 2 + (number % 2) as u8;
         world.act(&Action::Player(PlayerAction::AddStream(stream)));
-        world.act(&Action::Player(PlayerAction::AddSegments { stream, first: 0, count: 16, duration: 2.0, range: None }));
+        world.act(&Action::Player(PlayerAction::AddSegments {
+            stream,
+            first: 0,
+            count: 16,
+            duration: 2.0,
+            range: None,
+            is_unfinished: false,
+        }));
         world.request(stream, 3);
         world.act(&Action::Obey(6));
         world.act(&Action::Player(PlayerAction::RemoveStream(stream)));
@@ -136,7 +146,10 @@ fn announcements_without_end_do_not_make_timers_spin() {
     let peers: Vec<_> = (0..8).map(|number| world.meet(number)).collect();
     for round in 0..40_u16 {
         for peer in &peers {
-            world.on_connection(*peer, &ConnectionAction::Announce { first: i64::from(round % 3), loaded: 4_000, loading: 200 });
+            world.on_connection(
+                *peer,
+                &ConnectionAction::Announce { first: i64::from(round % 3), loaded: 4_000, loading: 200, relaying: None, in_parts: false },
+            );
         }
         world.pass(Duration::from_millis(100));
     }

@@ -34,6 +34,8 @@ pub(crate) enum Stage {
 pub(crate) struct Connection {
     pub(crate) stage: Stage,
     pub(crate) reader: MessageReader,
+    /// The peer has the peer id of one of ours.
+    pub(crate) is_ours: bool,
     /// The last command `Request` that the engine sent.
     pub(crate) asked: Option<Command>,
 }
@@ -44,6 +46,8 @@ pub(crate) struct Ledger {
     pub(crate) requests: BTreeMap<PlayerRequestId, Delivery>,
     /// Every fetch ever begun; true while it runs.
     pub(crate) fetches: BTreeMap<HttpId, bool>,
+    /// What each of them is for.
+    pub(crate) fetched: BTreeMap<HttpId, i64>,
     pub(crate) connections: BTreeMap<ConnectionId, Connection>,
     pub(crate) loads: BTreeMap<LoadId, SegmentKey>,
     pub(crate) validations: BTreeMap<ValidationId, SegmentKey>,
@@ -51,6 +55,10 @@ pub(crate) struct Ledger {
     pub(crate) offers: Vec<String>,
     /// The outputs that ask for an answer and have none yet.
     pub(crate) open: Vec<Output>,
+    /// The last peer that a tracker told of is one of ours.
+    pub(crate) introduced_is_ours: bool,
+    /// Requests for what the engine was loading itself that it took.
+    pub(crate) passed_on: u64,
     digest: DefaultHasher,
     issued: u64,
 }
@@ -90,6 +98,8 @@ impl Ledger {
                 self.is_new(id.0);
                 assert!(request.last.is_none_or(|last| last >= request.first), "{request:?}");
                 self.fetches.insert(*id, true);
+                let segment = request.url.rsplit('/').next().and_then(|number| number.parse().ok());
+                self.fetched.insert(*id, segment.expect("a URL of ours"));
             }
             Output::StopHttp(id) => {
                 assert_eq!(self.fetches.insert(*id, false), Some(true), "{id:?} does not run");
@@ -111,9 +121,11 @@ impl Ledger {
             Output::MakeOffer(id, _) => self.begin(*id, Stage::Offering),
             Output::MakeAnswer(id, _) => self.begin(*id, Stage::Answering),
             Output::AcceptAnswer(id, _) => {
+                let is_ours = self.introduced_is_ours;
                 let connection = self.connection(*id);
                 assert_eq!(connection.stage, Stage::Offered, "{id:?}");
                 connection.stage = Stage::Accepted;
+                connection.is_ours = is_ours;
             }
             Output::SendToPeer(id, message) => self.sent(*id, message),
             Output::CloseConnection(id, reason) => {
@@ -166,17 +178,25 @@ impl Ledger {
 
     fn begin(&mut self, id: ConnectionId, stage: Stage) {
         self.is_new(id.0);
-        self.connections.insert(id, Connection { stage, reader: MessageReader::new(), asked: None });
+        self.connections.insert(id, Connection { stage, reader: MessageReader::new(), is_ours: self.introduced_is_ours, asked: None });
     }
 
     fn sent(&mut self, id: ConnectionId, message: &Bytes) {
-        let connection = self.connection(id);
+        let connection = self.connections.get_mut(&id).unwrap_or_else(|| panic!("{id:?} was never issued"));
         assert_eq!(connection.stage, Stage::Open, "{id:?}");
         assert!(!message.is_empty());
         connection.reader.push(message.clone(), 0).expect("what the engine sends is well formed");
         while let Some(message) = connection.reader.next_message() {
-            if let PeerMessage::Command(command @ Command::Request { .. }) = message {
-                connection.asked = Some(command);
+            match message {
+                PeerMessage::Command(command @ Command::Request { .. }) => connection.asked = Some(command),
+                PeerMessage::Command(Command::Data { remaining: None, .. }) => {
+                    assert!(connection.is_ours, "an official peer must be told the size");
+                    self.passed_on += 1;
+                }
+                PeerMessage::Command(Command::Announcement { loaded, loading, relaying }) if !connection.is_ours => {
+                    assert!(relaying.is_none() && !loaded.iter().chain(&loading).any(|id| id.is_part()), "not for official peers");
+                }
+                _ => {}
             }
         }
     }

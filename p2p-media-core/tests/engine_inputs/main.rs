@@ -15,18 +15,21 @@ use proptest::test_runner::TestRunner;
 use self::actions::{Action, ConnectionAction, actions, config};
 use self::world::World;
 
-/// What came out, as a number, and the figures at the end.
-fn run(config: &Config, seed: u64, actions: &[Action]) -> (u64, Stats) {
+/// What came out, as a number, the figures at the end, and how often a transfer was passed on.
+fn run(config: &Config, seed: u64, actions: &[Action]) -> (u64, Stats, u64) {
     let mut world = World::playing(config.clone(), seed);
     for number in 0..(seed % 4) as u32 {
         let peer = world.meet(number);
-        world.on_connection(peer, &ConnectionAction::Announce { first: i64::from(number), loaded: 16, loading: 0 });
+        world.on_connection(
+            peer,
+            &ConnectionAction::Announce { first: i64::from(number), loaded: 16, loading: 0, relaying: None, in_parts: false },
+        );
     }
     for action in actions {
         world.act(action);
     }
     world.shut_down();
-    (world.ledger.digest(), world.engine.stats())
+    (world.ledger.digest(), world.engine.stats(), world.ledger.passed_on)
 }
 
 proptest! {
@@ -42,10 +45,10 @@ proptest! {
 #[test]
 fn the_hostile_world_reaches_every_part() {
     let mut runner = TestRunner::deterministic();
-    let mut reached = [0_u64; 6];
-    for seed in 0..40 {
+    let mut reached = [0_u64; 7];
+    for seed in 0..80 {
         let (config, actions) = (config(), actions(300)).new_tree(&mut runner).expect("drawn").current();
-        let (_, stats) = run(&config, seed, &actions);
+        let (_, stats, passed_on) = run(&config, seed, &actions);
         let figures = [
             stats.http_bytes,
             stats.p2p_bytes,
@@ -53,8 +56,9 @@ fn the_hostile_world_reaches_every_part() {
             stats.segments_loaded,
             stats.peers_misbehaved,
             stats.peers_max.saturating_sub(1) as u64,
+            passed_on,
         ];
         reached.iter_mut().zip(figures).for_each(|(reached, figure)| *reached += u64::from(figure > 0));
     }
-    assert!(reached.iter().all(|runs| *runs >= 4), "of 40 runs so many got there: {reached:?}");
+    assert!(reached.iter().all(|runs| *runs >= 4), "of 80 runs so many got there: {reached:?}");
 }

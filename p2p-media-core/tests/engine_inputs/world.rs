@@ -9,7 +9,9 @@ use p2p_media_core::engine::Engine;
 use p2p_media_core::engine::input::{ConnectionId, HttpId, Input, LoadId, PlayerRequestId, TrackerId, ValidationId};
 use p2p_media_core::engine::output::Output;
 use p2p_media_core::identity::InfoHash;
-use p2p_media_core::media::{ByteRange, Playhead, Segment, SegmentId, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
+use p2p_media_core::media::{
+    ByteRange, Playhead, Segment, SegmentForm, SegmentId, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate,
+};
 use p2p_media_core::peer_protocol::{Command, RequestId};
 use p2p_media_core::segment_bytes::SegmentBytes;
 use p2p_media_core::timestamp::Timestamp;
@@ -42,7 +44,14 @@ impl World {
         let mut world = Self { engine: Engine::new(config, seed, Timestamp::ZERO), ledger, now: Timestamp::ZERO, next_request: 0 };
         for stream in 0..2 {
             world.act(&Action::Player(PlayerAction::AddStream(stream)));
-            world.act(&Action::Player(PlayerAction::AddSegments { stream, first: 0, count: 16, duration: 2.0, range: None }));
+            world.act(&Action::Player(PlayerAction::AddSegments {
+                stream,
+                first: 0,
+                count: 16,
+                duration: 2.0,
+                range: None,
+                is_unfinished: false,
+            }));
         }
         world
     }
@@ -82,7 +91,10 @@ impl World {
             }
             Action::Meet(number) => {
                 let peer = self.meet(u32::from(*number));
-                self.on_connection(peer, &ConnectionAction::Announce { first: 0, loaded: 16, loading: 2 });
+                self.on_connection(
+                    peer,
+                    &ConnectionAction::Announce { first: 0, loaded: 16, loading: 2, relaying: Some(2), in_parts: false },
+                );
             }
             Action::Timers(count) => self.serve_timers(u32::from(*count)),
             Action::Player(action) => self.player(action),
@@ -96,6 +108,9 @@ impl World {
     }
 
     pub(crate) fn give(&mut self, input: Input) {
+        if let Input::TrackerMessage(_, text) = &input {
+            self.ledger.introduced_is_ours = text.contains("-PR");
+        }
         self.engine.handle_input(self.now, input);
         let mut outputs = 0;
         while let Some(output) = self.engine.poll_output() {
@@ -162,7 +177,7 @@ impl World {
             Output::SendToPeer(id, message) => {
                 if let Some(Command::Request { first_byte, .. }) = self.ledger.connections[&id].asked.clone() {
                     let remaining = (SEGMENT_BYTES as u64).saturating_sub(first_byte);
-                    self.on_connection(id, &ConnectionAction::Data { remaining, off: 0 });
+                    self.on_connection(id, &ConnectionAction::Data { remaining: Some(remaining).filter(|_| id.0 % 2 == 0), off: 0 });
                     self.on_connection(id, &ConnectionAction::Payload(remaining as usize));
                     self.on_connection(id, &ConnectionAction::Completed { off: 0 });
                     if let Some(connection) = self.ledger.connections.get_mut(&id) {
@@ -201,17 +216,33 @@ impl World {
                 let kind = if stream % 2 == 0 { StreamKind::Main } else { StreamKind::Secondary };
                 self.give(Input::StreamAdded(Stream { key: key(*stream), kind, swarm_id: swarm_id(*stream).into() }));
             }
-            PlayerAction::AddSegments { stream, first, count, duration, range } => {
+            PlayerAction::RequestPart { stream, sequence, index } => self.request(*stream, part_id(4 * sequence + u64::from(*index)).0),
+            PlayerAction::AddParts { stream, first, count } => {
+                let added = (4 * first..4 * first + u64::from(*count)).map(|part| Segment {
+                    id: part_id(part),
+                    url: format!("http://origin.test/{}", part_id(part).0).into(),
+                    byte_range: None,
+                    start: part as f64 / 2.0,
+                    duration: 0.5,
+                    form: SegmentForm::Part,
+                });
+                self.give(Input::StreamUpdated(key(*stream), StreamUpdate { added: added.collect(), ..StreamUpdate::default() }));
+            }
+            PlayerAction::RemoveParts { stream, first, count } => {
+                let removed = (4 * first..4 * first + u64::from(*count)).map(part_id).collect();
+                self.give(Input::StreamUpdated(key(*stream), StreamUpdate { removed, ..StreamUpdate::default() }));
+            }
+            PlayerAction::AddSegments { stream, first, count, duration, range, is_unfinished } => {
                 let added = (0..i64::from(*count)).map(|n| {
                     let id = first.wrapping_add(n);
                     let byte_range = range.map(|(a, b)| ByteRange { first: a.min(b), last: a.max(b) });
                     Segment {
                         id: SegmentId(id),
-                        url: "http://origin.test/s".into(),
+                        url: format!("http://origin.test/{id}").into(),
                         byte_range,
                         start: id as f64 * duration,
                         duration: *duration,
-                        form: Default::default(),
+                        form: if *is_unfinished { SegmentForm::Unfinished } else { SegmentForm::Whole },
                     }
                 });
                 self.give(Input::StreamUpdated(key(*stream), StreamUpdate { added: added.collect(), ..StreamUpdate::default() }));
@@ -333,24 +364,34 @@ impl World {
                 return self.give(Input::PeerMessage(id, Bytes::from_static(&MEDIA[..(*len).min(MEDIA.len())])));
             }
             ConnectionAction::Bytes(bytes) => return self.give(Input::PeerMessage(id, bytes.clone().into())),
-            ConnectionAction::Announce { first, loaded, loading } => {
-                let ids = |count: i64| (0..count).map(|n| SegmentId(first.saturating_add(n))).collect();
-                Command::Announcement { loaded: ids(i64::from(*loaded)), loading: ids(i64::from(*loading)), relaying: None }
+            ConnectionAction::Announce { first, loaded, loading, relaying, in_parts } => {
+                let id = |n: i64| {
+                    let id = first.saturating_add(n);
+                    if *in_parts { part_id(id.unsigned_abs()) } else { SegmentId(id) }
+                };
+                let ids = |count: i64| (0..count).map(id).collect::<Vec<_>>();
+                let relaying = relaying.map(|count| ids(i64::from(count)));
+                Command::Announcement { loaded: ids(i64::from(*loaded)), loading: ids(i64::from(*loading)), relaying }
             }
-            ConnectionAction::Request { segment, request, first_byte } => {
+            ConnectionAction::RequestLoading => {
+                let running = self.ledger.fetched.iter().rev().find(|(id, _)| self.ledger.fetches.get(id) == Some(&true));
+                let segment = running.map_or(SegmentId(1), |(_, segment)| SegmentId(*segment));
+                Command::Request { segment, request: RequestId(1), first_byte: 0, last_byte: None }
+            }
+            ConnectionAction::Request { segment, request, first_byte, last_byte, of_part } => {
                 let number = |value: u64| value & i64::MAX as u64;
                 Command::Request {
-                    segment: SegmentId(*segment),
+                    segment: if *of_part { part_id(segment.unsigned_abs()) } else { SegmentId(*segment) },
                     request: RequestId(number(*request)),
                     first_byte: number(*first_byte),
-                    last_byte: None,
+                    last_byte: last_byte.map(number),
                 }
             }
             ConnectionAction::Cancel { segment, request } => {
                 Command::Cancel { segment: SegmentId(*segment), request: RequestId(*request & i64::MAX as u64) }
             }
             ConnectionAction::Data { remaining, off } => {
-                Command::Data { segment, request: answered(*off), remaining: Some(*remaining & i64::MAX as u64) }
+                Command::Data { segment, request: answered(*off), remaining: remaining.map(|remaining| remaining & i64::MAX as u64) }
             }
             ConnectionAction::Completed { off } => Command::Completed { segment, request: answered(*off) },
             ConnectionAction::Absent { off } => Command::Absent { segment, request: answered(*off) },
@@ -408,6 +449,11 @@ fn picked<K: Copy + Ord, V>(issued: &std::collections::BTreeMap<K, V>, pick: Pic
 
 fn segment_key(stream: u8, segment: i64) -> SegmentKey {
     SegmentKey { stream: StreamKey(u32::from(stream)), id: SegmentId(segment) }
+}
+
+/// Four parts a segment.
+fn part_id(part: u64) -> SegmentId {
+    SegmentId::of_part(part / 4, (part % 4) as u32).unwrap_or(SegmentId(i64::MAX))
 }
 
 fn swarm_id(stream: u8) -> String {
