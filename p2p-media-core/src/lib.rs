@@ -6,6 +6,7 @@
 
 pub mod backend;
 pub mod config;
+pub mod date_time;
 pub mod driver;
 pub mod engine;
 pub mod error;
