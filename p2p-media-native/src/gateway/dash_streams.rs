@@ -20,6 +20,8 @@ use super::server_clock::ServerClock;
 const MAX_AHEAD_S: f64 = 30.0;
 /// Changes by time that are gone through for one such request.
 const MAX_STEPS_AHEAD: usize = 64;
+/// Streams that are looked through for one URL.
+const MAX_CANDIDATES: usize = 16;
 /// URLs remembered under which players ask for newer versions and patches. Both may have a new one each time.
 const MAX_MANIFEST_NAMES: usize = 64;
 /// Longest time without a look at the clock.
@@ -142,7 +144,7 @@ impl DashStreams {
         table: &mut SegmentTable,
     ) -> Option<MissingIndex> {
         let mut missing = None;
-        for found in self.timeline.streams_at(url).collect::<Vec<_>>() {
+        for found in self.candidates(url) {
             if self.opened.contains_key(&found.stream) {
                 self.reach(found, url, session, table);
             } else {
@@ -227,6 +229,21 @@ impl DashStreams {
         if is_newest {
             self.text = patch.map(|_| version.text.clone());
         }
+    }
+
+    /// The streams that may have a segment at a URL: one, in nearly all MPDs.
+    fn candidates(&self, url: &str) -> Vec<UrlMatch> {
+        let mut candidates: Vec<UrlMatch> = Vec::new();
+        for found in self.timeline.streams_at(url) {
+            // A stream may be in many periods.
+            if candidates.iter().all(|known| known.stream != found.stream) {
+                candidates.push(found);
+            }
+            if candidates.len() >= MAX_CANDIDATES {
+                break;
+            }
+        }
+        candidates
     }
 
     /// Opens a stream if it has the segment asked for.
