@@ -39,11 +39,12 @@ impl Engine {
         }
         download.followers.insert(connection);
         self.uploads.following += 1;
+        self.uploads.turns += 1;
         let state = UploadState::Following { offset: asked.first_byte };
         // What should be with all soon is soonest with all if one gets it after the other: who has it first passes it on meanwhile.
-        let after = if download.is_paced() { download.last_follower } else { None };
+        let after = download.last_follower.filter(|last| download.is_paced() && *last != connection);
         download.last_follower = Some(connection);
-        peer.upload = Some(Upload { size_is_told: total.is_some(), after, state, ..*asked });
+        peer.upload = Some(Upload { size_is_told: total.is_some(), after, turn: self.uploads.turns, state, ..*asked });
         let remaining = total.map(|total| total.min(asked.end) - asked.first_byte);
         let data = Command::Data { segment: key.id, request: asked.request, remaining };
         self.send_command(connection, &data);
@@ -106,7 +107,7 @@ impl Engine {
                 }
                 _ => false,
             };
-            other.segment != upload.segment || has_all_so_far
+            other.segment != upload.segment || other.turn >= upload.turn || has_all_so_far
         });
         if is_served && before.unsent_bytes <= UNSENT_BYTES_OF_A_TURN { self.now } else { before.useful_at.offset_secs(LONGEST_TURN_S) }
     }

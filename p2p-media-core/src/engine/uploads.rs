@@ -43,6 +43,8 @@ pub(super) struct Upload {
     pub(super) size_is_told: bool,
     /// The peer that is served before this one.
     pub(super) after: Option<ConnectionId>,
+    /// Rises with every follower, so that nobody waits for one that came later.
+    pub(super) turn: u64,
     pub(super) state: UploadState,
 }
 
@@ -66,6 +68,7 @@ pub(super) struct UploadQueue {
     pub(super) active: usize,
     /// Peers that follow a transfer of ours, without a slot.
     pub(super) following: usize,
+    pub(super) turns: u64,
     limit_bytes_per_s: Option<u64>,
     allowance_bytes: f64,
     allowance_at: Timestamp,
@@ -73,7 +76,7 @@ pub(super) struct UploadQueue {
 
 impl UploadQueue {
     pub(super) const fn new(limit_bytes_per_s: Option<u64>, now: Timestamp) -> Self {
-        Self { waiting: VecDeque::new(), active: 0, following: 0, limit_bytes_per_s, allowance_bytes: 0.0, allowance_at: now }
+        Self { waiting: VecDeque::new(), active: 0, following: 0, turns: 0, limit_bytes_per_s, allowance_bytes: 0.0, allowance_at: now }
     }
 
     pub(super) const fn set_limit(&mut self, limit_bytes_per_s: Option<u64>) {
@@ -115,7 +118,7 @@ impl Engine {
         let end = last_byte.map_or(u64::MAX, |last| last.saturating_add(1));
         let refused = stream_options.p2p_upload_disabled || stream_options.p2p_disabled || end <= first_byte;
         let state = UploadState::Waiting;
-        let upload = Upload { segment, request, first_byte, end, moved_at: self.now, size_is_told: false, after: None, state };
+        let upload = Upload { segment, request, first_byte, end, moved_at: self.now, size_is_told: false, after: None, turn: 0, state };
         if !refused && self.downloads.by_segment.contains_key(&segment) && self.follow(connection, &upload) {
             self.start_waiting_uploads();
             return;
