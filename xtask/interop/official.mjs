@@ -27,6 +27,8 @@ const CASES = {
   "vod-ours-leave": { stream: "vod", segment: 4, viewers: "PPWW", oursLeaveAfter: 0.6, pagesOnlyGive: true },
   // Ours is always a little ahead and takes all from the origin, the page nearly all from ours: together they need the stream once.
   "live-ours-first": { stream: "live", segment: 2, viewers: "WP", latency: 18, oursOnlyGive: true },
+  // Ours read parts 3 s behind the live edge; the official page, which knows whole segments alone, is in the same swarm and is not disturbed.
+  "low-latency": { stream: "parts", viewers: "PWWW", latency: 10, oursAtLatency: 3, pagesOnlyGive: true, oursOnlyGive: true, oursShareAmongThemselves: 0.4 },
 };
 const MAIN_CASES = ["vod-4s", "vod-2s", "live-18", "live-10"];
 const SECONDS_BETWEEN_JOINS = 6;
@@ -74,14 +76,15 @@ if (options.json) fs.writeFileSync(options.json, JSON.stringify(results, null, 1
 process.exit(results.some((result) => result.failures.length) ? 1 : 0);
 
 async function run(name, expected) {
-  const { stream, segment, viewers, latency, oursLeaveAfter, oursAtEdge } = expected;
+  const { stream, segment, viewers, latency, oursLeaveAfter, oursAtEdge, oursAtLatency } = expected;
   const origin = await startOrigin({ port: 0 });
+  const parts = stream === "parts" ? await serveParts() : undefined;
   const trackers = [];
   for (const which of options.tracker.split(",")) trackers.push(await openTracker(which));
   const urls = trackers.map((tracker) => tracker.url);
   const total = seconds + SPARE_SECONDS;
   const source = stream === "live" ? `/live/${name}/${LIVE_WINDOW_SEGMENTS}` : `/cut/${name}/${total}`;
-  const src = `http://127.0.0.1:${origin.port}${source}/vod_${segment}s/master.m3u8`;
+  const src = parts?.url ?? `http://127.0.0.1:${origin.port}${source}/vod_${segment}s/master.m3u8`;
   const flags = options.mdns ? FLAGS.filter((flag) => !flag.includes("Mdns")) : FLAGS;
   const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium", headless: true, args: flags });
   const pages = [];
@@ -92,8 +95,8 @@ async function run(name, expected) {
   try {
     for (const [index, letter] of [...viewers].entries()) {
       await sleepUntil(began + index * SECONDS_BETWEEN_JOINS * 1000);
-      if (letter === "P") pages.push(await openPage(browser, origin.port, src, urls, latency));
-      else watches.push(startWatch(`${name}-${watches.length}`, src, urls, oursAtEdge ? undefined : latency, (oursLeave - Date.now()) / 1000));
+      if (letter === "P") pages.push(await openPage(browser, origin.port, src, urls, latency, !parts));
+      else watches.push(startWatch(`${name}-${watches.length}`, src, urls, oursAtEdge ? undefined : (oursAtLatency ?? latency), (oursLeave - Date.now()) / 1000));
     }
     await sleepUntil(end);
     const stats = await Promise.all(pages.map(async ({ page, console }) => ({ ...(await page.evaluate(() => ({ ...window.stats, warnings: window.warnings }))), console })));
@@ -103,11 +106,12 @@ async function run(name, expected) {
     for (const { process } of watches) if (process.exitCode === null) process.kill();
     await browser.close().catch(() => {});
     origin.close();
+    parts?.close();
     for (const tracker of trackers) tracker.close();
   }
 }
 
-async function openPage(browser, port, src, trackers, latency) {
+async function openPage(browser, port, src, trackers, latency, lowLatencyMode) {
   const page = await (await browser.newContext()).newPage();
   const console = [];
   page.on("pageerror", (error) => console.push(String(error)));
@@ -122,7 +126,7 @@ async function openPage(browser, port, src, trackers, latency) {
       }
     }, 5);
   });
-  await page.goto(pageUrl(port, { engine: "hlsjs", src, core: { announceTrackers: trackers }, playerConfig: latency ? { liveSyncDuration: latency } : undefined }));
+  await page.goto(pageUrl(port, { engine: "hlsjs", src, core: { announceTrackers: trackers }, playerConfig: latency ? { liveSyncDuration: latency, lowLatencyMode } : undefined }));
   return { page, console };
 }
 
@@ -138,6 +142,16 @@ function startWatch(name, src, trackers, latency, stay) {
   return { process, report };
 }
 
+/** The project's sample as a live stream in parts. */
+async function serveParts() {
+  const port = 40000 + (process.pid % 20000);
+  const media = new URL("../../examples/media", import.meta.url).pathname;
+  const child = spawn(options.program, ["serve", media, "--live", "--low-latency", "--listen", `127.0.0.1:${port}`], { stdio: "ignore" });
+  const url = `http://127.0.0.1:${port}/master.m3u8`;
+  await answers(url);
+  return { url, close: () => child.kill() };
+}
+
 /** A tracker to meet at: the official one, the program's own, or one that runs already. */
 async function openTracker(which) {
   if (which === "official") {
@@ -148,15 +162,20 @@ async function openTracker(which) {
   if (which !== "ours") fail(`no such tracker: ${which}`);
   const port = 20000 + (process.pid % 20000);
   const child = spawn(options.program, ["tracker", "--listen", `127.0.0.1:${port}`], { stdio: "ignore" });
-  for (let tries = 0; tries < 100; tries++) {
-    if (await fetch(`http://127.0.0.1:${port}/stats.json`).then((answer) => answer.ok, () => false)) break;
-    await sleepUntil(Date.now() + 50);
-  }
+  await answers(`http://127.0.0.1:${port}/stats.json`);
   return { url: `ws://127.0.0.1:${port}`, close: () => child.kill() };
 }
 
+async function answers(url) {
+  for (let tries = 0; tries < 100; tries++) {
+    if (await fetch(url).then((answer) => answer.ok, () => false)) return;
+    await sleepUntil(Date.now() + 50);
+  }
+  fail(`${url} does not answer`);
+}
+
 /** What must hold, and the figures. Peer ids say who sent: official ones begin with `-PM`, ours do not. */
-function judge(name, { pagesOnlyGive, oursOnlyGive }, pages, watches) {
+function judge(name, { pagesOnlyGive, oursOnlyGive, oursShareAmongThemselves }, pages, watches) {
   const sum = (items, of) => items.reduce((total, item) => total + (of(item) ?? 0), 0);
   const ofOurs = (byPeer) => sum(Object.entries(byPeer).filter(([peer]) => !peer.startsWith("-PM")), ([, bytes]) => bytes);
   const figures = {
@@ -177,6 +196,7 @@ function judge(name, { pagesOnlyGive, oursOnlyGive }, pages, watches) {
   must(oursOnlyGive || sum(figures.pages, (page) => page.uploadedToOurs) > 0, "ours received nothing from official players");
   must(pagesOnlyGive || sum(figures.pages, (page) => page.p2pFromOurs) > 0, "official players received nothing from ours");
   must(oursOnlyGive || p2p > http, `only ${p2p} of ${p2p + http} bytes of ours came from peers`);
+  must(p2p >= (oursShareAmongThemselves ?? 0) * (http + p2p), `only ${p2p} of ${p2p + http} bytes of ours came from peers`);
   must(watches.every((watch) => watch.checked > 0 && watch.mismatched === 0), "segments of ours differ from the origin's or were not checked");
   must(watches.every((watch) => !watch.errors.length), "viewers of ours report errors");
   must(figures.pages.every((page) => !page.peerErrors), "a page reports a peer error");
