@@ -66,8 +66,8 @@ pub struct PlayerConfig {
     pub http: Option<ReqwestFetcher>,
     /// Seconds behind the live edge at which playing is to begin; as the manifest says when absent.
     pub latency: Option<f64>,
-    /// Whether parts of segments (low-latency HLS) are read near the live edge. When absent, they are where they are offered and the wanted
-    /// latency is less than whole segments allow.
+    /// Whether parts of segments (low-latency HLS), or segments that are not finished yet (DASH), are read near the live edge. When absent,
+    /// they are where they are offered; parts only if the wanted latency is less than whole segments allow.
     pub low_latency: Option<bool>,
     /// Seed of the engine's choices, its peer id among them; random when absent.
     pub seed: Option<u64>,

@@ -1,8 +1,10 @@
 //! A viewer without a screen: plays a stream in real time as a player would, and reports how that went.
 //!
 //! It starts when the first segment of every track is there, keeps half a minute ahead (of a live stream: everything there is), stalls
-//! when a track runs dry and goes on as soon as the next segment is whole. Time is tokio's, so that tests may pause it.
+//! when a track runs dry and goes on as soon as the next segment is whole; of a segment that is still being produced, every fragment that is
+//! complete counts. Time is tokio's, so that tests may pause it.
 
+mod arriving_fragments;
 mod check;
 mod playback;
 mod quality;

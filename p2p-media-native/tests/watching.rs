@@ -2,12 +2,15 @@
 #![cfg(feature = "program")]
 #![expect(clippy::unwrap_used, reason = "in a test a panic is the report, also in its helper functions")]
 
+mod gateway_support;
+
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
+use gateway_support::dash_sample::{Addressing, DashSample, mpd_name};
 use p2p_media_core::config::Config;
-use p2p_media_native::origin_server::{LiveConfig, OriginConfig, OriginServer};
+use p2p_media_native::origin_server::{LiveConfig, LowLatency, OriginConfig, OriginServer};
 use p2p_media_native::player::{Player, PlayerConfig};
 use p2p_media_native::tracker_server::{RunningTracker, TrackerConfig, TrackerServer};
 use p2p_media_native::viewer::{Quality, ViewerConfig, ViewerReport, ViewerStatus, watch};
@@ -44,8 +47,14 @@ async fn watch_until(url: &str, config: ViewerConfig, enough: impl FnMut(&Viewer
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_viewer_gets_its_segments_from_the_first() {
+    for manifest in ["master.m3u8", "manifest.mpd"] {
+        the_second_gets_its_segments_from_the_first(manifest).await;
+    }
+}
+
+async fn the_second_gets_its_segments_from_the_first(manifest: &str) {
     let (origin, tracker) = (origin(None).await, tracker().await);
-    let url = origin.url("master.m3u8");
+    let url = origin.url(manifest);
     let (leave, may_leave) = watched::channel(false);
     let (status, mut first_seen) = watched::channel(ViewerStatus::default());
     let first = tokio::spawn({
@@ -61,23 +70,84 @@ async fn the_second_viewer_gets_its_segments_from_the_first() {
     for report in [&first, &second] {
         assert_eq!((report.mismatched, report.unchecked, report.stalls, report.errors.len()), (Some(0), Some(0), 0, 0), "{report:?}");
         assert_eq!(report.checked, Some(report.segments));
-        assert!(report.startup_ms.is_some() && report.peers_max > 0, "{report:?}");
+        // In the swarm of the picture, and in that of the sound.
+        assert!(report.startup_ms.is_some() && report.peers_max >= 2, "{report:?}");
     }
     assert!(second.p2p_bytes > second.http_bytes && first.uploaded_bytes >= second.p2p_bytes, "{second:?}");
     tracker.shutdown().await;
     origin.shutdown().await;
 }
 
+#[tokio::test]
+async fn every_way_of_addressing_leads_to_the_same_segments() {
+    let sample = DashSample::make();
+    let origin = OriginServer::bind(OriginConfig::new(sample.dir.path())).await.unwrap();
+    for addressing in Addressing::ALL {
+        let config = ViewerConfig { quality: Quality::Lowest, ..viewer(&[]) };
+        // Half a minute of both, all of it ahead of the picture.
+        let report = watch_until(&origin.url(&mpd_name(addressing)), config, |status| status.stats.segments_loaded >= 30).await;
+        assert_eq!((report.mismatched, report.unchecked, report.errors.len()), (Some(0), Some(0), 0), "{addressing:?}: {report:?}");
+        assert!(report.segments >= 30 && report.startup_ms.is_some(), "{addressing:?}: {report:?}");
+    }
+    origin.shutdown().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_live_stream_is_played_behind_its_edge() {
     let origin = origin(Some(LiveConfig::default())).await;
+    for manifest in ["master.m3u8", "manifest.mpd"] {
+        let mut config = ViewerConfig { quality: Quality::Lowest, ..viewer(&[]) };
+        config.player.latency = Some(4.0);
+        // Past the next refreshes.
+        let report = watch_until(&origin.url(manifest), config, |status| status.elapsed > Duration::from_secs(5)).await;
+        assert_eq!((report.stalls, report.mismatched, report.errors.len()), (0, Some(0), 0), "{report:?}");
+        assert!(report.segments >= 6 && report.played_s > 4.0, "{report:?}");
+        assert!(report.latency_s.is_some_and(|latency| (2.5..8.5).contains(&latency)), "{report:?}");
+        assert!(report.segment_delay_ms.is_some_and(|delays| delays.http.count() >= 2), "new segments come");
+    }
+    origin.shutdown().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_are_shared_close_to_the_edge() {
+    for byte_ranges in [false, true] {
+        let low_latency = Some(LowLatency { byte_ranges, ..LowLatency::default() });
+        let (origin, tracker) = (origin(Some(LiveConfig { low_latency, ..LiveConfig::default() })).await, tracker().await);
+        let url = origin.url("master.m3u8");
+        let config = || {
+            let mut config = ViewerConfig { quality: Quality::Lowest, ..viewer(&[tracker.url()]) };
+            config.player.latency = Some(3.0);
+            config
+        };
+        let has_shared = |status: &ViewerStatus| status.stats.p2p_bytes + status.stats.uploaded_bytes > 60_000;
+        let (first, second) = futures::future::join(
+            watch_until(&url, config(), |status| has_shared(status) && status.elapsed > Duration::from_secs(6)),
+            watch_until(&url, config(), |status| has_shared(status) && status.elapsed > Duration::from_secs(6)),
+        )
+        .await;
+        for report in [&first, &second] {
+            assert_eq!((report.mismatched, report.errors.len()), (Some(0), 0), "{report:?}");
+            assert!(report.latency_s.is_some_and(|latency| latency < 4.5), "{report:?}");
+            // Parts of a third of a second, in two tracks.
+            assert!(report.segments >= 24, "{report:?}");
+        }
+        let from_peers: usize = [first, second].iter().filter_map(|report| Some(report.segment_delay_ms.as_ref()?.p2p.count())).sum();
+        assert!(from_peers > 0);
+        tracker.shutdown().await;
+        origin.shutdown().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unfinished_segments_are_played_fragment_by_fragment() {
+    let low_latency = Some(LowLatency::default());
+    let origin = origin(Some(LiveConfig { low_latency, ..LiveConfig::default() })).await;
     let mut config = ViewerConfig { quality: Quality::Lowest, ..viewer(&[]) };
-    config.player.latency = Some(4.0);
-    // Past the next refresh of the playlists.
-    let report = watch_until(&origin.url("master.m3u8"), config, |status| status.elapsed > Duration::from_secs(5)).await;
-    assert_eq!((report.stalls, report.mismatched, report.errors.len()), (0, Some(0), 0), "{report:?}");
-    assert!(report.segments >= 6 && report.played_s > 4.0, "{report:?}");
-    assert!(report.latency_s.is_some_and(|latency| (2.5..8.5).contains(&latency)), "{report:?}");
+    // Less than a segment lasts.
+    config.player.latency = Some(1.5);
+    let report = watch_until(&origin.url("manifest.mpd"), config, |status| status.elapsed > Duration::from_secs(6)).await;
+    assert_eq!((report.mismatched, report.errors.len()), (Some(0), 0), "{report:?}");
+    assert!(report.played_s > 4.0 && report.latency_s.is_some_and(|latency| latency < 3.0), "{report:?}");
     origin.shutdown().await;
 }
 

@@ -17,14 +17,14 @@ pub(super) const IS_NON_SYNC: u32 = 0x1_0000;
 
 /// What an init segment says of its tracks.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct InitTracks {
+pub(crate) struct InitTracks {
     pub(super) timescales: Timescales,
     pub(super) defaults: BTreeMap<u32, SampleDefaults>,
 }
 
 /// Values of samples for which a fragment gives none (`trex`).
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct SampleDefaults {
+pub(crate) struct SampleDefaults {
     description: u32,
     duration: u32,
     size: u32,
@@ -33,7 +33,7 @@ pub(super) struct SampleDefaults {
 
 /// The samples of one track.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Track {
+pub(crate) struct Track {
     pub(super) id: u32,
     /// Ticks per second.
     pub(super) timescale: u32,
@@ -45,7 +45,7 @@ pub(super) struct Track {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// Where its data are in the segment.
     pub(super) data: Range<usize>,
     pub(super) duration: u32,
@@ -55,17 +55,17 @@ pub(super) struct Sample {
 
 /// What a segment holds.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Fragments {
+pub(crate) struct Fragments {
     pub(super) sequence_number: u32,
     /// In the order in which they come first.
-    pub(super) tracks: Vec<Track>,
+    pub(crate) tracks: Vec<Track>,
     /// Boxes beside the fragments that a player may want: `styp`, `emsg`.
     pub(super) others: Vec<Range<usize>>,
 }
 
 impl InitTracks {
     /// Reads an init segment; empty when it is none.
-    pub(super) fn read(init: &[u8]) -> Self {
+    pub(crate) fn read(init: &[u8]) -> Self {
         let mut defaults = BTreeMap::new();
         for moov in boxes_of(init, 0..init.len(), b"moov") {
             for mvex in boxes_of(init, moov, b"mvex") {
@@ -85,6 +85,11 @@ impl InitTracks {
 }
 
 impl Track {
+    /// Seconds that its samples last.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.end().map_or(0.0, |end| (end - self.start) as f64 / f64::from(self.timescale))
+    }
+
     /// Decode time at which the last sample ends.
     fn end(&self) -> Option<u64> {
         self.start.checked_add(self.samples.iter().map(|sample| u64::from(sample.duration)).sum())
@@ -93,7 +98,7 @@ impl Track {
 
 /// Reads a segment. `None` when it is no fragmented MP4, is damaged, or holds what cannot be divided between samples (auxiliary
 /// information such as that of encryption, sample groups) or does not follow on (a time that leaps within the segment).
-pub(super) fn read(segment: &[u8], init: &InitTracks) -> Option<Fragments> {
+pub(crate) fn read(segment: &[u8], init: &InitTracks) -> Option<Fragments> {
     let mut reader =
         Reader { segment, init, fragments: Fragments { sequence_number: 0, tracks: Vec::new(), others: Vec::new() }, samples: 0, bytes: 0 };
     let mut begun = false;

@@ -4,15 +4,15 @@ use std::ops::Range;
 
 /// Where a box is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mp4Box {
-    pub(super) kind: [u8; 4],
+pub(crate) struct Mp4Box {
+    pub(crate) kind: [u8; 4],
     /// With its header.
-    pub(super) whole: Range<usize>,
-    pub(super) payload: Range<usize>,
+    pub(crate) whole: Range<usize>,
+    pub(crate) payload: Range<usize>,
 }
 
 /// The boxes that follow each other in `range`. Ends at the first one that does not fit.
-pub(super) fn boxes(data: &[u8], range: Range<usize>) -> impl Iterator<Item = Mp4Box> + use<'_> {
+pub(crate) fn boxes(data: &[u8], range: Range<usize>) -> impl Iterator<Item = Mp4Box> + use<'_> {
     let mut rest = range;
     std::iter::from_fn(move || {
         let start = rest.start;

@@ -33,6 +33,8 @@ const FIRST_RETRY_WAIT: Duration = Duration::from_millis(250);
 const REFRESH_PATIENCE: Duration = Duration::from_secs(60);
 /// Time's changes are looked at this much late, so that rounding does not make them early.
 const AFTER_CHANGE: Duration = Duration::from_millis(2);
+/// An MPD tells of a segment about this long after it is finished.
+const AFTER_NEW_SEGMENT: Duration = Duration::from_millis(30);
 /// Longest sleep: clocks are set, programs are suspended.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 /// Segment indexes of one stream, one after the other (nested and chained ones).
@@ -90,7 +92,7 @@ impl Presentation {
     /// # Errors
     /// When the index of its segments cannot be had or read, or the session has ended.
     pub(super) async fn open_track(self: Arc<Self>, track: &Track) -> Result<watch::Receiver<Arc<TrackVersion>>, PlayerError> {
-        if self.state().is_stale() {
+        if self.state().is_stale(&self.clock) {
             // Nobody read it for a while.
             if let Err(error) = self.refresh().await {
                 tracing::warn!(%error, "the MPD could not be refreshed");
@@ -134,7 +136,7 @@ impl Presentation {
                     state.is_refreshed = false;
                     return;
                 }
-                let refresh_at = failures.next_attempt.or_else(|| state.refresh_at());
+                let refresh_at = failures.next_attempt.or_else(|| state.refresh_at(&self.clock));
                 (readers, self.next_change(&state), refresh_at.filter(|_| !is_refreshing))
             };
             let wake_at = refresh_at.map_or(wake_at, |at| at.min(wake_at));
@@ -263,7 +265,7 @@ impl Presentation {
                 self.context.session.update_stream(shared.key(), update)?;
             }
         }
-        Ok(segments::version(&state.timeline, &state.streams, &by_period, self.context.live.latency, now))
+        Ok(segments::version(&state.timeline, &state.streams, &by_period, self.context.live, now))
     }
 
     /// When time alone changes a track that is read.
@@ -305,13 +307,20 @@ impl State {
         Some(Duration::try_from_secs_f64(seconds).unwrap_or(LONGEST_REFRESH).clamp(SHORTEST_REFRESH, LONGEST_REFRESH))
     }
 
-    fn refresh_at(&self) -> Option<Instant> {
-        Some(self.loaded_at + self.refresh_interval()?)
+    /// When the MPD changes at the earliest; before that, but at most half as long after the last time, when the next segment will be finished:
+    /// else each viewer would learn of all segments as late as chance has it.
+    fn refresh_at(&self, clock: &ServerClock) -> Option<Instant> {
+        let interval = self.refresh_interval()?;
+        let streams = self.kept().filter_map(|(track, _)| self.streams.get(&track)?.next_end());
+        let next_end = streams.map(|end| self.timeline.mpd().availability_start + end).fold(f64::INFINITY, f64::min);
+        let until_next = Duration::try_from_secs_f64((next_end - clock.now()).max(0.0)).unwrap_or(LONGEST_REFRESH);
+        let at_next = Instant::now() + until_next.min(LONGEST_REFRESH) + AFTER_NEW_SEGMENT;
+        Some(at_next.clamp(self.loaded_at + interval / 2, self.loaded_at + interval))
     }
 
     /// Nobody keeps it up to date, and it is time.
-    fn is_stale(&self) -> bool {
-        !self.is_refreshed && self.refresh_at().is_some_and(|at| at <= Instant::now())
+    fn is_stale(&self, clock: &ServerClock) -> bool {
+        !self.is_refreshed && self.refresh_at(clock).is_some_and(|at| at <= Instant::now())
     }
 
     fn forget_unread(&mut self) {

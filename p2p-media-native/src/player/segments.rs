@@ -145,12 +145,14 @@ impl Segments {
         self.cursor = self.cursor_before;
     }
 
-    /// Where playing can best begin near `position` seconds: where a segment begins, or, where parts are listed, right there. `None` when
-    /// that is beyond what is listed.
+    /// Where playing can best begin near `position` seconds: where a segment begins, or, where segments can be had before they are finished,
+    /// right there. `None` when that is beyond what is listed.
     pub fn start_near(&self, position: f64) -> Option<f64> {
         let version = self.versions.borrow();
-        let segment = Cursor::From(position).next_in(&version.segments)?;
-        Some(if segment.is_part() { position.max(segment.start) } else { segment.start })
+        if version.window().has_parts {
+            return Cursor::At(position).next_in(&version.segments).map(|segment| position.max(segment.start));
+        }
+        Cursor::From(position).next_in(&version.segments).map(|segment| segment.start)
     }
 
     /// Where a segment of this track ends by what is listed now: hints of parts do not say how long these will be.

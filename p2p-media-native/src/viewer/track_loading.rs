@@ -8,6 +8,7 @@ use p2p_media_core::media::SegmentForm;
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
+use super::arriving_fragments::ArrivingFragments;
 use super::check::Delivered;
 use super::playback::PlaybackState;
 use super::quality::{Transfer, choose};
@@ -95,7 +96,7 @@ impl Viewing<'_> {
         let mut wait = FIRST_RETRY_WAIT;
         let mut attempt = 1;
         let outcome = loop {
-            match self.read(&mut segment, index == 0).await {
+            match self.read(&mut segment, index).await {
                 // Left the live window, or was never there: there is nothing to ask for.
                 Err(error @ PlayerError::Segment { reason: SegmentError::UnknownSegment | SegmentError::Removed, .. }) => break Err(error),
                 Err(error @ PlayerError::Segment { reason: SegmentError::OriginStatus(400..=499), .. }) if !self.live => break Err(error),
@@ -137,7 +138,7 @@ impl Viewing<'_> {
     }
 
     /// Reads a segment with the initialization segment that it needs. False when it is a gap.
-    async fn read(&self, segment: &mut Segment, is_main: bool) -> Result<bool, PlayerError> {
+    async fn read(&self, segment: &mut Segment, index: usize) -> Result<bool, PlayerError> {
         if segment.info().gap {
             return Ok(false);
         }
@@ -146,10 +147,19 @@ impl Viewing<'_> {
         let mut bytes = 0;
         // The decoder needs both; neither waits for the other.
         let init = if segment.init_changed() { Some(segment.init()) } else { None };
+        let start = segment.info().start;
+        let mut fragments = match segment.info().form {
+            SegmentForm::Unfinished => segment.init().await?.map(|init| ArrivingFragments::new(&init)),
+            SegmentForm::Whole | SegmentForm::Part => None,
+        };
         let body = async {
             while let Some(chunk) = segment.chunk().await? {
                 transfer.chunk(Instant::now(), chunk.len());
                 bytes += chunk.len() as u64;
+                if let Some(playable_s) = fragments.as_mut().and_then(|fragments| fragments.push(&chunk)) {
+                    lock(&self.playback).segment_arrived(Instant::now(), index, start, start + playable_s);
+                    self.changed.notify_one();
+                }
                 if let Some(hash) = hash.as_mut() {
                     hash.update(&chunk);
                 }
@@ -162,7 +172,7 @@ impl Viewing<'_> {
         }
         let info = segment.info();
         // What is still being produced comes no faster than that.
-        if is_main && info.form == SegmentForm::Whole {
+        if index == 0 && info.form == SegmentForm::Whole {
             lock(&self.throughput).add(&transfer);
         }
         self.delivered.add(

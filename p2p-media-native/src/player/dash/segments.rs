@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::player::cursor::Place;
 use crate::player::segments::SegmentInfo;
+use crate::player::source::LiveOptions;
 use crate::player::track_version::TrackVersion;
 
 /// A stream that the engine knows.
@@ -24,6 +25,11 @@ impl SharedStream {
     /// A stream without segments.
     pub(super) const fn new(key: StreamKey) -> Self {
         Self { key, segments: Vec::new(), live: true }
+    }
+
+    /// When the segment after the last one will be finished, in seconds on the timeline, if it is as long.
+    pub(super) fn next_end(&self) -> Option<f64> {
+        self.segments.last().map(|last| last.end() + last.duration)
     }
 
     pub(super) const fn key(&self) -> StreamKey {
@@ -76,12 +82,12 @@ pub(super) fn version(
     timeline: &PresentationTimeline,
     streams: &BTreeMap<usize, SharedStream>,
     by_period: &[Option<usize>],
-    latency: Option<f64>,
+    options: LiveOptions,
     now: f64,
 ) -> TrackVersion {
     let distinct: BTreeSet<_> = by_period.iter().flatten().copied().collect();
     let shared: Vec<_> = distinct.iter().filter_map(|stream| Some((*stream, streams.get(stream)?))).collect();
-    let segments = match &shared[..] {
+    let mut segments = match &shared[..] {
         [(_, only)] => only.segments.clone(),
         several => {
             let of_periods = || timeline.mpd().periods.iter().zip(by_period);
@@ -98,8 +104,11 @@ pub(super) fn version(
         }
     };
     let live = shared.iter().any(|(_, shared)| shared.live);
+    if options.low_latency == Some(false) {
+        segments.retain(|segment| segment.form == SegmentForm::Whole);
+    }
     let edge = edge(&segments, timeline, now);
-    let start_playing_at = match latency {
+    let start_playing_at = match options.latency {
         Some(latency) if live => edge - latency,
         _ => timeline.start_position(now),
     };
