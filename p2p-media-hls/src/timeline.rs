@@ -33,7 +33,9 @@ pub struct StreamTimeline {
     date_at_zero: Option<f64>,
     /// Whether the last version was live; absent before the first.
     live: Option<bool>,
-    /// True once ids were given by both rules, so that they may collide or go back.
+    /// Number of the segment that has id 0, by the rule for the last version.
+    first_id_sequence: u64,
+    /// True once ids were counted from different segments, so that they may collide or go back.
     mixed_ids: bool,
     /// True once a segment was listed (since the server was restarted).
     begun: bool,
@@ -68,7 +70,8 @@ impl StreamTimeline {
     ///
     /// - Ids are those of P2P Media Loader: in a live playlist the media sequence number, else the index in the playlist; a segment keeps
     ///   the id that it got first. Ids must go up in playing order: segments that come with the end of a live stream are left out unless
-    ///   their index exceeds the numbers before it, as it does when the playlist begins at number 0.
+    ///   their index exceeds the numbers before it, as it does when the playlist begins at number 0; so are those of a playlist that is not
+    ///   live and yet moves on.
     /// - A segment whose URL changed (a new token) is in `added` again; if it became another resource it is in `removed` too, which comes
     ///   first.
     /// - Segments that are missing at the origin (EXT-X-GAP) are left out.
@@ -89,12 +92,14 @@ impl StreamTimeline {
             Relation::Restarted => self.clear(&mut update),
             Relation::Next => {}
         }
-        self.mixed_ids |= self.live.is_some_and(|live| live != playlist.live) && !self.held.is_empty();
+        let first_id_sequence = if playlist.live { 0 } else { playlist.media_sequence };
+        self.mixed_ids |= self.first_id_sequence != first_id_sequence && !self.held.is_empty();
+        self.first_id_sequence = first_id_sequence;
         self.live = Some(playlist.live);
         self.drop_before(playlist.media_sequence, &mut update);
 
         let greatest_id = self.held.iter().filter(|_| self.mixed_ids).filter_map(HeldSegment::id).max();
-        let mut registrar = Registrar { live: playlist.live, first_sequence: playlist.media_sequence, greatest_id, update: &mut update };
+        let mut registrar = Registrar { first_id_sequence, greatest_id, update: &mut update };
         self.bridge_to(playlist);
         self.prepend(playlist, &mut registrar);
         self.compare(playlist, &mut registrar);
@@ -309,8 +314,7 @@ enum Relation {
 
 /// Gives ids to new segments and notes them in the update.
 struct Registrar<'u> {
-    live: bool,
-    first_sequence: u64,
+    first_id_sequence: u64,
     /// The greatest id in use, which new ones must exceed; absent while ids follow one rule.
     greatest_id: Option<SegmentId>,
     update: &'u mut StreamUpdate,
@@ -328,8 +332,7 @@ impl Registrar<'_> {
         if segment.gap {
             return held;
         }
-        let number = if self.live { segment.sequence } else { segment.sequence.saturating_sub(self.first_sequence) };
-        let id = SegmentId(i64::try_from(number).unwrap_or(i64::MAX));
+        let id = SegmentId(i64::try_from(segment.sequence.saturating_sub(self.first_id_sequence)).unwrap_or(i64::MAX));
         if self.greatest_id.is_some_and(|greatest| id <= greatest) {
             held.sharing = Sharing::Ambiguous;
             return held;

@@ -165,6 +165,16 @@ fn when_a_stream_ends_segments_keep_their_ids() {
 }
 
 #[test]
+fn ended_playlists_that_move_on_give_no_id_twice() {
+    let mut timeline = StreamTimeline::default();
+    assert_eq!(ids(&timeline.refresh(&playlist(7, 6, "#EXT-X-ENDLIST\n")).added), [0, 1, 2, 3, 4, 5]);
+    let update = timeline.refresh(&playlist(11, 8, "#EXT-X-ENDLIST\n"));
+    // Numbers 13 to 18: 13, the third in its playlist, would have the id 2.
+    assert_eq!((ids(&update.added), removed(&update)), (vec![6, 7], vec![0, 1, 2, 3]));
+    assert_eq!(removed(&timeline.refresh(&playlist(30, 1, "#EXT-X-ENDLIST\n"))), [4, 5, 6, 7]);
+}
+
+#[test]
 fn a_playlist_without_segments_is_a_beginning_too() {
     let mut timeline = StreamTimeline::default();
     timeline.refresh(&playlist(5, 0, ""));
