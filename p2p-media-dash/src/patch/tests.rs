@@ -1,3 +1,5 @@
+//! Tests of MPD patches.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of rewriting.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Tests of the timeline, rule by rule, and against versions of any kind.
+
 use std::collections::BTreeMap;
 
 use p2p_media_core::media::{ByteRange, SegmentForm};
