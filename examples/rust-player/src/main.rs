@@ -1,4 +1,4 @@
-//! The smallest player: a stream's best picture (with its sound, unless that is separate), in order, to standard output.
+//! The smallest player: the best picture of an HLS or DASH stream (with its sound, unless that is separate), in order, to standard output.
 //!
 //! ```sh
 //! cargo run --release -p rust-player -- https://example.com/master.m3u8 | ffplay -

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use p2p_media_core::media::SegmentForm;
 use tokio::time::Instant;
 
 use super::PlayerError;
@@ -15,6 +14,8 @@ pub(super) struct TrackVersion {
     pub(super) segments: Vec<Arc<SegmentInfo>>,
     /// More are to come.
     pub(super) live: bool,
+    /// Segments can be had before they are finished.
+    pub(super) has_parts: bool,
     /// Where playing should begin.
     pub(super) start_playing_at: f64,
     /// Where what has been produced ends.
@@ -29,8 +30,8 @@ impl TrackVersion {
     pub(super) fn window(&self) -> Window {
         let start = self.segments.first().map_or(0.0, |first| first.start);
         let start_playing_at = self.start_playing_at.max(start);
-        let has_parts = self.segments.last().is_some_and(|last| last.form != SegmentForm::Whole);
-        Window { start, end: self.edge.max(start), start_playing_at, live: self.live, has_parts, loaded_at: self.loaded_at }
+        let Self { edge, live, has_parts, loaded_at, .. } = *self;
+        Window { start, end: edge.max(start), start_playing_at, live, has_parts, loaded_at }
     }
 
     /// Whether readers would find nothing new. Segments that are as they were are the same allocation.

@@ -107,18 +107,20 @@ pub(super) fn version(
     if options.low_latency == Some(false) {
         segments.retain(|segment| segment.form == SegmentForm::Whole);
     }
-    let edge = edge(&segments, timeline, now);
+    let last_period = timeline.mpd().periods.last();
+    let is_chunked = last_period.is_some_and(|period| period.representations.iter().any(|representation| representation.is_chunked));
+    let has_parts = live && is_chunked && options.low_latency != Some(false);
+    let edge = match segments.last() {
+        // Unfinished segments are there as far as they are produced.
+        Some(last) if has_parts => (now - timeline.mpd().availability_start).max(last.start).min(last.end()),
+        Some(last) => last.end(),
+        None => timeline.live_edge(now).unwrap_or_default(),
+    };
     let start_playing_at = match options.latency {
         Some(latency) if live => edge - latency,
         _ => timeline.start_position(now),
     };
-    TrackVersion { segments, live, start_playing_at, edge, loaded_at: Instant::now(), failure: None }
-}
-
-/// Where what has been produced ends: the last segment that is finished, or the clock where unfinished ones can be had.
-fn edge(segments: &[Arc<SegmentInfo>], timeline: &PresentationTimeline, now: f64) -> f64 {
-    let Some(last) = segments.last() else { return timeline.live_edge(now).unwrap_or_default() };
-    if last.form == SegmentForm::Unfinished { (now - timeline.mpd().availability_start).clamp(last.start, last.end()) } else { last.end() }
+    TrackVersion { segments, live, has_parts, start_playing_at, edge, loaded_at: Instant::now(), failure: None }
 }
 
 /// Media times in whole milliseconds: the same segment's differ by rounding.

@@ -42,7 +42,8 @@ impl ListedSegments {
         let edge = if with_parts { timeline.live_edge() } else { whole.last().map_or(0.0, |last| last.end()) };
         let behind = options.latency.unwrap_or_else(|| playlist.hold_back(with_parts));
         let start_playing_at = if playlist.live { edge - behind } else { f64::NEG_INFINITY };
-        let version = TrackVersion { segments, live: playlist.live, start_playing_at, edge, loaded_at, failure: None };
+        let version =
+            TrackVersion { segments, live: playlist.live, has_parts: with_parts, start_playing_at, edge, loaded_at, failure: None };
         Self { whole, version: Arc::new(version), with_parts }
     }
 }
