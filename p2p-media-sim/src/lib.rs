@@ -9,7 +9,6 @@ pub mod engine_bench;
 mod event_hash;
 mod event_queue;
 mod link;
-pub mod manifest_bench;
 pub mod network;
 pub mod origin;
 pub mod player;

@@ -76,12 +76,8 @@ fn bench(arguments: &[String]) -> Result<(), Failure> {
     };
     let rest = rest.iter().map(String::as_str);
     match name.as_str() {
-        "engine" | "manifest" => {
-            let binary = format!("{name}-bench");
-            let mut all = vec!["run", "--release", "--quiet", "--package", "p2p-media-sim", "--bin", &binary, "--"];
-            all.extend(rest);
-            cargo(&all, &[])
-        }
+        "engine" => bench_binary("p2p-media-sim", "engine-bench", rest),
+        "manifest" => bench_binary("manifest-bench", "manifest-bench", rest),
         "wasm" => wasm_size::run(),
         "transport" | "tracker" | "memory" => {
             let mut all = vec!["bench", name.as_str()];
@@ -101,4 +97,10 @@ fn fuzz(arguments: &[String]) -> Result<(), Failure> {
         _ => return Err(Failure(format!("fuzz what? {}", FUZZ_TARGETS.join(", ")))),
     };
     cargo::fuzz(name, seconds)
+}
+
+fn bench_binary<'a>(package: &'a str, binary: &'a str, arguments: impl Iterator<Item = &'a str>) -> Result<(), Failure> {
+    let mut all = vec!["run", "--release", "--quiet", "--package", package, "--bin", binary, "--"];
+    all.extend(arguments);
+    cargo(&all, &[])
 }

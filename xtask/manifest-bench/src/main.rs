@@ -1,8 +1,10 @@
 //! Prints what a long live manifest costs: `manifest-bench [--json FILE]`. Fails when a limit is exceeded.
 
+mod measure;
+
 use std::process::ExitCode;
 
-use p2p_media_sim::manifest_bench::{RETAINED_OPTION, measure, measure_retained};
+use measure::{RETAINED_OPTION, measure, measure_retained};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

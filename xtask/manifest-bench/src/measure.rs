@@ -29,7 +29,7 @@ const HLS: &str = "HLS";
 const DASH: &str = "DASH 20,000 S";
 const DASH_REPEATED: &str = "DASH S@r";
 /// With this option and a manifest and a figure of it the program prints that figure alone.
-pub const RETAINED_OPTION: &str = "--retained";
+pub(crate) const RETAINED_OPTION: &str = "--retained";
 /// Representations of the MPDs, which share one SegmentTimeline.
 const REPRESENTATIONS: usize = 3;
 /// 2026-03-01T00:00:00Z, in seconds since 1970: when the first segment begins.
@@ -40,7 +40,7 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Medians in milliseconds, sizes in MiB.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ManifestFigures {
+pub(crate) struct ManifestFigures {
     rows: Vec<Figure>,
 }
 
@@ -55,12 +55,12 @@ struct Figure {
 
 impl ManifestFigures {
     /// True when no figure exceeds its limit.
-    pub fn are_within_limits(&self) -> bool {
+    pub(crate) fn are_within_limits(&self) -> bool {
         self.rows.iter().all(|row| row.value.zip(row.limit).is_none_or(|(value, limit)| value <= limit))
     }
 
     /// The figures and their limits as JSON.
-    pub fn to_json(&self) -> String {
+    pub(crate) fn to_json(&self) -> String {
         let rows: Vec<_> = self
             .rows
             .iter()
@@ -90,7 +90,7 @@ impl fmt::Display for ManifestFigures {
 ///
 /// # Errors
 /// When a manifest of its own is not understood.
-pub fn measure() -> Result<ManifestFigures, Box<dyn Error>> {
+pub(crate) fn measure() -> Result<ManifestFigures, Box<dyn Error>> {
     let mut figures = ManifestFigures::default();
     measure_hls(&mut figures)?;
     measure_dash(&mut figures, DASH, false)?;
@@ -155,7 +155,7 @@ fn measured_apart(case: &Retained) -> Outcome<Option<f64>> {
 ///
 /// # Errors
 /// When there is no such case, or the manifest is not understood.
-pub fn measure_retained(manifest: &str, name: &str) -> Result<Option<f64>, Box<dyn Error>> {
+pub(crate) fn measure_retained(manifest: &str, name: &str) -> Result<Option<f64>, Box<dyn Error>> {
     let case = RETAINED.into_iter().find(|case| (case.manifest, case.name) == (manifest, name)).ok_or("no such case")?;
     (case.measure)()
 }
