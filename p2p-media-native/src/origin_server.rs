@@ -30,6 +30,7 @@ use std::{
     time::Duration,
 };
 
+use axum::serve::ListenerExt as _;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use catalogue::Catalogue;
@@ -185,6 +186,8 @@ impl OriginServer {
         let (closing, closed) = watch::channel(false);
         let replay = replay.map(LiveReplay::begin);
         let origin = Arc::new(Origin::new(&config.dir, catalogue, replay, config.rate.map(Pacer::new), config.latency, closed.clone()));
+        // Parts and playlists are small: none waits for more to send. Failing to set it harms nobody.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
         let serving = axum::serve(listener, respond::router(origin.clone())).with_graceful_shutdown(respond::until_closed(closed));
         let accepting = tokio::spawn(async move {
             if let Err(error) = serving.await {
