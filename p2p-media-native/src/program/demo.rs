@@ -13,7 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use super::ProgramError;
 use super::json_file::JsonFile;
 use super::shared_options::SharedOptions;
-use super::viewer_text::{HEADER, bytes, delay_text, row};
+use super::viewer_text::{HEADER, bytes, delay_text, error_lines, row};
 use super::watch::{parse_latency, parse_seconds};
 use crate::origin_server::{LiveConfig, LowLatency, OriginConfig, OriginServer};
 use crate::player::{PlayerConfig, PlayerError};
@@ -324,7 +324,7 @@ fn print_summary(report: &DemoReport) {
         let (http, p2p, up) = (bytes(viewer.http_bytes), bytes(viewer.p2p_bytes), bytes(viewer.uploaded_bytes));
         let latency = viewer.latency_s.map_or_else(String::new, |latency| format!("  {latency:.1} s behind live"));
         println!("{:>6} {startup:>9} {:>7} {http:>10} {p2p:>10} {up:>10} {:>6}{latency}", index + 1, viewer.stalls, viewer.peers_max);
-        for error in &viewer.errors {
+        for error in error_lines(viewer) {
             println!("       {error}");
         }
     }

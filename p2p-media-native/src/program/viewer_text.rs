@@ -9,6 +9,9 @@ use crate::viewer::{DelaySamples, PlaybackState, SegmentDelays, ViewerReport, Vi
 /// The columns of [`row`].
 pub(super) const HEADER: &str = "  state    time  buffer  picture       http        p2p   p2p %         up  peers  stalls";
 
+/// Errors of one viewer that are shown.
+const MAX_ERROR_LINES: usize = 5;
+
 /// One viewer in a table.
 pub(super) fn row(status: &ViewerStatus) -> String {
     let stats = &status.stats;
@@ -80,6 +83,15 @@ pub(super) fn summary(report: &ViewerReport) -> String {
     text
 }
 
+/// What went wrong, on a few lines.
+pub(super) fn error_lines(report: &ViewerReport) -> Vec<String> {
+    let mut lines: Vec<_> = report.errors.iter().take(MAX_ERROR_LINES).cloned().collect();
+    if let more @ 1.. = report.errors.len().saturating_sub(MAX_ERROR_LINES) {
+        lines.push(format!("and {more} more errors"));
+    }
+    lines
+}
+
 /// The delays of segments: `210 ms over HTTP (95% within 300 ms, 41), …`.
 pub(super) fn delay_text(delays: &SegmentDelays) -> String {
     let part = |samples: &DelaySamples, over: &str| {
@@ -114,5 +126,19 @@ const fn state(state: PlaybackState) -> &'static str {
         PlaybackState::Playing => "playing",
         PlaybackState::Stalled => "stalled",
         PlaybackState::Ended => "ended",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_errors_are_counted() {
+        let mut report = ViewerReport { errors: vec!["404".to_owned(); MAX_ERROR_LINES], ..ViewerReport::default() };
+        assert_eq!(error_lines(&report), report.errors);
+        report.errors.extend(["404".to_owned(), "404".to_owned()]);
+        assert_eq!(error_lines(&report).len(), MAX_ERROR_LINES + 1);
+        assert_eq!(error_lines(&report).last().map(String::as_str), Some("and 2 more errors"));
     }
 }

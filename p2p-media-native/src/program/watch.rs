@@ -10,7 +10,7 @@ use tokio::sync::watch as watched;
 use super::ProgramError;
 use super::json_file::JsonFile;
 use super::shared_options::{SharedOptions, is_local};
-use super::viewer_text::{line, summary};
+use super::viewer_text::{error_lines, line, summary};
 use crate::player::{PlayerConfig, PlayerError};
 use crate::viewer::{Quality, ViewerConfig, ViewerStatus, watch};
 
@@ -78,7 +78,7 @@ pub async fn run(args: WatchArgs, stop: impl Future<Output = ()>) -> Result<(), 
         json.write(&report)?;
     }
     println!("{}", summary(&report));
-    for error in &report.errors {
+    for error in error_lines(&report) {
         eprintln!("p2p-media: {error}");
     }
     let has_failed = report.mismatched.is_some_and(|count| count > 0) || (report.startup_ms.is_none() && !report.errors.is_empty());

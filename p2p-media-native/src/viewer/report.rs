@@ -9,6 +9,8 @@ use super::segment_delays::SegmentDelays;
 
 /// Errors that are kept word for word.
 const MAX_ERRORS: usize = 100;
+/// Errors that are shown as warnings. When more goes wrong it is mostly the same over and over: a folder of segments that is not there.
+const MAX_WARNINGS: usize = 5;
 
 /// How playing went.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -64,8 +66,12 @@ pub(super) struct Errors(Mutex<Vec<String>>);
 
 impl Errors {
     pub(super) fn add(&self, error: String) {
-        tracing::warn!(error, "playback");
         let mut errors = lock(&self.0);
+        if errors.len() < MAX_WARNINGS {
+            tracing::warn!(error, "playback");
+        } else {
+            tracing::info!(error, "playback");
+        }
         if errors.len() < MAX_ERRORS {
             errors.push(error);
         }
