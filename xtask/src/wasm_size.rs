@@ -7,8 +7,13 @@ use crate::WASM;
 use crate::cargo::{Failure, cargo, target_folder};
 
 /// Programs of the `wasm-size` package, and what each is about; the first is the base that is subtracted.
-const PROGRAMS: [(&str, &str); 4] =
-    [("size-nothing", "nothing"), ("size-hls", "p2p-media-hls"), ("size-dash", "p2p-media-dash"), ("size-both", "both")];
+const PROGRAMS: [(&str, &str); 5] = [
+    ("size-nothing", "nothing"),
+    ("size-url", "url alone"),
+    ("size-hls", "p2p-media-hls"),
+    ("size-dash", "p2p-media-dash"),
+    ("size-both", "both"),
+];
 
 pub(crate) fn run() -> Result<(), Failure> {
     cargo(&["build", "--quiet", "--package", "wasm-size", "--bins", "--target", WASM, "--profile", "wasm"], &[])?;

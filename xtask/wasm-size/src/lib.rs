@@ -5,6 +5,11 @@ use std::hint::black_box;
 use p2p_media_dash::PresentationTimeline;
 use p2p_media_hls::{Playlist, StreamTimeline, Variables};
 
+/// Resolves a reference.
+pub fn url(base: &str, reference: &str) {
+    black_box(url::Url::parse(base).and_then(|base| base.join(reference)).is_ok());
+}
+
 /// Reads a playlist, takes it in, rewrites it.
 pub fn hls(text: &[u8], url: &str) {
     match p2p_media_hls::parse(text, url, &Variables::default()) {
