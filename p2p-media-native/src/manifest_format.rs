@@ -1,5 +1,7 @@
 //! Telling the formats of manifests apart, by what they begin with.
 
+use std::borrow::Cow;
+
 /// A manifest format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ManifestFormat {
@@ -15,11 +17,22 @@ const HEAD_BYTES: usize = 64 * 1024;
 impl ManifestFormat {
     /// The format that the text seems to have; `None` when it is neither.
     pub fn of(manifest: &[u8]) -> Option<Self> {
-        let text = manifest.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(manifest).trim_ascii_start();
+        let text = ascii_of(&manifest[..manifest.len().min(HEAD_BYTES)]);
+        let text = text.trim_ascii_start();
         if text.starts_with(b"#EXT") {
             return Some(Self::Hls);
         }
-        root_element(&text[..text.len().min(HEAD_BYTES)]).filter(|name| *name == b"MPD").map(|_| Self::Dash)
+        root_element(text).filter(|name| *name == b"MPD").map(|_| Self::Dash)
+    }
+}
+
+/// A text without its byte order mark, and UTF-16 (which an MPD may be) as UTF-8 as far as it is ASCII, as all names are that matter here.
+pub(crate) fn ascii_of(text: &[u8]) -> Cow<'_, [u8]> {
+    match text {
+        [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [b'<', 0, ..] | [0, b'<', ..] => {
+            text.iter().copied().filter(|byte| !matches!(byte, 0 | 0xFF | 0xFE)).collect()
+        }
+        _ => text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text).into(),
     }
 }
 
@@ -59,6 +72,10 @@ mod tests {
             ("MPD", None),
         ] {
             assert_eq!(ManifestFormat::of(text.as_bytes()), format, "{text:?}");
+        }
+        for bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            let wide: Vec<u8> = "\u{feff}<MPD>".encode_utf16().flat_map(bytes).collect();
+            assert_eq!(ManifestFormat::of(&wide), Some(ManifestFormat::Dash));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Which kind of manifest an answer is, by its first bytes: names and media types are not to be trusted.
 
-use crate::manifest_format::root_element;
+use crate::manifest_format::{ascii_of, root_element};
 
 /// Bytes that are looked at. What stands before the root element of an MPD, comments for example, is seldom longer than a line or two.
 const LOOKED_AT_BYTES: usize = 16 * 1024;
@@ -21,16 +21,7 @@ pub(super) enum ManifestKind {
 /// What an answer is that begins with these bytes: `Some(None)` when it is no manifest, `None` when more of it must be seen. `is_all` says that
 /// there is no more.
 pub(super) fn kind_of(beginning: &[u8], is_all: bool) -> Option<Option<ManifestKind>> {
-    // An MPD may be UTF-16; the names that matter here are ASCII.
-    let wide = matches!(beginning, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [b'<', 0, ..] | [0, b'<', ..]);
-    let narrowed: Vec<u8>;
-    let looked_at = &beginning[..beginning.len().min(LOOKED_AT_BYTES)];
-    let text = if wide {
-        narrowed = looked_at.iter().copied().filter(|&byte| !matches!(byte, 0 | 0xFF | 0xFE)).collect();
-        &narrowed
-    } else {
-        looked_at.strip_prefix(b"\xef\xbb\xbf").unwrap_or(looked_at)
-    };
+    let text = ascii_of(&beginning[..beginning.len().min(LOOKED_AT_BYTES)]);
     let is_all = is_all || beginning.len() >= LOOKED_AT_BYTES;
     match kind_of_text(text.trim_ascii_start()) {
         None if is_all => Some(None),

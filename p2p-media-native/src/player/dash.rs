@@ -311,8 +311,12 @@ impl State {
     /// else each viewer would learn of all segments as late as chance has it.
     fn refresh_at(&self, clock: &ServerClock) -> Option<Instant> {
         let interval = self.refresh_interval()?;
-        let streams = self.kept().filter_map(|(track, _)| self.streams.get(&track)?.next_end());
-        let next_end = streams.map(|end| self.timeline.mpd().availability_start + end).fold(f64::INFINITY, f64::min);
+        let ends = || self.kept().filter_map(|(track, _)| self.streams.get(&track)?.next_end());
+        let first_end = ends().fold(f64::INFINITY, f64::min);
+        // Tracks are rarely cut at the very same places: one fetch is for all that end about together.
+        let together_s = interval.as_secs_f64() / 4.0;
+        let next_end =
+            ends().filter(|end| *end <= first_end + together_s).fold(first_end, f64::max) + self.timeline.mpd().availability_start;
         let until_next = Duration::try_from_secs_f64((next_end - clock.now()).max(0.0)).unwrap_or(LONGEST_REFRESH);
         let at_next = Instant::now() + until_next.min(LONGEST_REFRESH) + AFTER_NEW_SEGMENT;
         Some(at_next.clamp(self.loaded_at + interval / 2, self.loaded_at + interval))

@@ -34,6 +34,9 @@ const MAX_BLOCKING_FAILURES: u32 = 3;
 /// A server that is asked to wait for a whole segment may take its target duration; with longer ones the playlist is polled.
 const LONGEST_BLOCKING_S: f64 = 6.0;
 
+/// Later, what was reported of another rendition is nothing to wait for.
+const REPORT_LIFETIME: Duration = Duration::from_secs(10);
+
 /// What is known of the media playlists of one presentation.
 #[derive(Debug)]
 pub(super) struct Playlists {
@@ -41,6 +44,10 @@ pub(super) struct Playlists {
     variables: Variables,
     /// One for each track. The lock is held while its playlist is opened, so that it is opened once.
     slots: Vec<tokio::sync::Mutex<Option<OpenPlaylist>>>,
+    /// Where each track's playlist is.
+    urls: Vec<Arc<str>>,
+    /// How playlists are first asked for that others report on (EXT-X-RENDITION-REPORT): no cache may answer with less.
+    reported: Mutex<BTreeMap<usize, (String, Instant)>>,
     /// All in one place: a track that is opened later begins where the others say.
     timelines: Mutex<BTreeMap<usize, StreamTimeline>>,
 }
@@ -80,7 +87,8 @@ impl Playlists {
             Playlist::Media(_) => (vec![tracks::of_media_playlist(&manifest.url)], Variables::default()),
         };
         let slots = tracks.iter().map(|_| tokio::sync::Mutex::new(None)).collect();
-        Ok((Self { context, variables, slots, timelines: Mutex::default() }, tracks))
+        let urls = tracks.iter().map(|track| Arc::clone(&track.url)).collect();
+        Ok((Self { context, variables, slots, urls, reported: Mutex::default(), timelines: Mutex::default() }, tracks))
     }
 
     /// The playlist of a track, loaded now unless it is up to date. It is refreshed while somebody holds a receiver.
@@ -95,7 +103,7 @@ impl Playlists {
             return Ok(open.versions.subscribe());
         }
         let loaded_at = Instant::now();
-        let playlist = self.fetch_to_open(&track.url).await?;
+        let playlist = self.fetch_to_open(track).await?;
         let key = match open.as_ref() {
             Some(open) => open.key,
             None => self.context.session.add_stream(track.kind, self.context.swarm_id(track.kind, &track.stream_id))?,
@@ -133,7 +141,17 @@ impl Playlists {
     }
 
     /// As [`Self::fetch`], with a few attempts.
-    async fn fetch_to_open(&self, url: &str) -> Result<MediaPlaylist, PlayerError> {
+    async fn fetch_to_open(&self, track: &Track) -> Result<MediaPlaylist, PlayerError> {
+        let url = &*track.url;
+        let reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner).get(&track.index).cloned();
+        if let Some((reported, at)) = reported
+            && at.elapsed() < REPORT_LIFETIME
+        {
+            match self.fetch(&reported).await {
+                Ok(playlist) => return Ok(playlist),
+                Err(error) => tracing::debug!(%error, "a report on a rendition was of no use"),
+            }
+        }
         let mut wait = FIRST_RETRY_WAIT;
         for _ in 1..OPEN_ATTEMPTS {
             match self.fetch(url).await {
@@ -171,6 +189,7 @@ impl Playlists {
         if has_changed {
             self.context.session.update_stream(key, update)?;
         }
+        self.note_reports(playlist, loaded_at);
         let (blocking_url, lifetime_s) = blocking_reload(&track.url, playlist, listed.with_parts, lacks_segments);
         Ok(LoadedPlaylist {
             interval: interval(playlist, listed.with_parts, has_changed),
@@ -180,6 +199,18 @@ impl Playlists {
             blocking_url,
             blocking_url_lifetime: Duration::try_from_secs_f64(lifetime_s).unwrap_or(LONGEST_REFRESH),
         })
+    }
+
+    fn note_reports(&self, playlist: &MediaPlaylist, loaded_at: Instant) {
+        if playlist.rendition_reports.is_empty() || !playlist.can_block_reload() {
+            return;
+        }
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
+        for (index, url) in self.urls.iter().enumerate() {
+            if let Some(position) = playlist.reported_position(url) {
+                reported.insert(index, (position.reload_url(url), loaded_at));
+            }
+        }
     }
 
     /// Reloads a live playlist until it ends, cannot be had, or nobody reads it.
