@@ -30,7 +30,10 @@ async fn ffmpeg_sees_no_difference() {
     let origin = OriginServer::bind(OriginConfig::new(sample.dir.path())).await.unwrap();
     for addressing in [Addressing::Timeline, Addressing::Number, Addressing::List, Addressing::Base] {
         let url = origin.url(&mpd_name(addressing));
-        let Some(expected) = frames(&url).await else { return };
+        let Some(expected) = frames(&url).await else {
+            println!("there is no ffmpeg here: nothing is compared");
+            return;
+        };
         let gateway = gateway_for(std::slice::from_ref(&url)).await;
         let given = frames(&gateway.url_of(&url).unwrap()).await.unwrap();
         // 1,500 pictures; ffmpeg may leave out the last segment of a list.
