@@ -41,6 +41,7 @@ mod manifests;
 mod origin_path;
 mod presentation;
 mod presentations;
+mod ranged_resources;
 mod requested_range;
 mod router;
 mod row;
@@ -71,6 +72,7 @@ use crate::segment_storage::{DiskStorage, StorageChoice};
 use access::{AllowedOrigins, OwnNames};
 use figures::{Counters, Figures};
 use presentations::Presentations;
+use ranged_resources::RangedResources;
 
 /// Port that the program listens on unless told otherwise.
 pub const DEFAULT_PORT: u16 = 8091;
@@ -163,6 +165,7 @@ struct Gateway {
     own_names: OwnNames,
     http: ReqwestFetcher,
     presentations: Presentations,
+    resources: RangedResources,
     counters: Counters,
     places: Arc<Semaphore>,
     begun: Instant,
@@ -198,6 +201,7 @@ impl GatewayServer {
             origins: if config.allow_any_origin { AllowedOrigins::any() } else { AllowedOrigins::of(urls.iter()) },
             own_names: OwnNames::new(local_addr.ip(), &config.public_names),
             presentations: Presentations::new(config.engine, config.cache_dir, http.clone()),
+            resources: RangedResources::default(),
             http,
             counters: Counters::default(),
             places: Arc::new(Semaphore::new(MAX_REQUESTS_UNDER_WAY)),

@@ -88,6 +88,41 @@ async fn files_that_are_read_from_end_to_end_come_from_the_engine() {
     }
 }
 
+/// A browser's cache asks for further ranges of a file only if it is still the one of which it has some.
+#[tokio::test]
+async fn a_browsers_cache_gets_ranges_on_its_condition() {
+    let (_sample, origin) = sample().await;
+    for addressing in [Addressing::Base, Addressing::ListOfRanges] {
+        let mpd = origin.url(&mpd_name(addressing));
+        let gateway = gateway_for(std::slice::from_ref(&mpd)).await;
+        bytes_of(gateway.url_of(&mpd).unwrap()).await;
+        let wanted = DashSample::wanted(addressing, 2);
+        let url = gateway.url_of(&origin.url(&wanted[0].name)).unwrap();
+        let (_, whole) = DashSample::file(2);
+        let mut validator = None;
+        for wanted in wanted.iter().chain(&wanted[..2]) {
+            let range = wanted.range.clone().unwrap();
+            let asked = client().get(&url).header("range", format!("bytes={}-{}", range.start, range.end - 1));
+            let response =
+                validator.iter().fold(asked, |asked, validator: &String| asked.header("if-range", validator)).send().await.unwrap();
+            assert_eq!(response.status(), 206, "{addressing:?} {range:?}");
+            let expected = format!("bytes {}-{}/{}", range.start, range.end - 1, whole.len());
+            assert_eq!(header(response.headers(), "content-range"), expected, "{addressing:?}");
+            validator = Some(header(response.headers(), "last-modified").to_owned());
+            assert!(response.bytes().await.unwrap() == wanted.bytes, "{addressing:?} {range:?}");
+        }
+        let segments = wanted.iter().filter(|wanted| wanted.is_segment).count();
+        assert_eq!(gateway.stats().await["total"]["segments_loaded"], segments, "{addressing:?}");
+        // What is to be given of another version only the origin knows.
+        let passed_on = async || gateway.stats().await["requests"]["passed_on"].as_u64().unwrap();
+        let before = passed_on().await;
+        let asked = client().get(&url).header("range", "bytes=5000-5999").header("if-range", "\"another\"");
+        drop(asked.send().await.unwrap().bytes().await);
+        assert_eq!(passed_on().await, before + 1);
+        gateway.shutdown().await;
+    }
+}
+
 #[tokio::test]
 async fn an_index_that_cannot_be_had_leaves_the_media_to_the_origin() {
     let (origin, base) = Scripted::start().await;

@@ -225,16 +225,6 @@ impl Presentation {
         }
     }
 
-    /// Size of the resource at a URL that holds several segments, if known.
-    pub(super) fn resource_size(&self, url: &str) -> Option<u64> {
-        self.state().table.resource_size(url)
-    }
-
-    /// Notes the size of the resource at a URL, where segments are parts of it.
-    pub(super) fn note_resource_size(&self, url: &str, size: u64) {
-        self.state().table.note_resource_size(url, size);
-    }
-
     /// The next index to fetch for a stream.
     pub(super) fn index_needed(&self, stream: usize) -> Option<IndexRequest> {
         match &self.state().streams {

@@ -1,7 +1,7 @@
 //! The Range header of a request (RFC 9110, section 14.2), as far as players use it: one range of bytes.
 
 use axum::http::HeaderMap;
-use axum::http::header::{IF_RANGE, RANGE};
+use axum::http::header::RANGE;
 use p2p_media_core::media::ByteRange;
 
 /// One range as it was asked for.
@@ -17,11 +17,8 @@ pub(super) enum RequestedRange {
 
 impl RequestedRange {
     /// The range of a request. Absent when there is none that must be honoured: several ranges, other units and syntax errors may be
-    /// ignored, and with If-Range they must be, because nothing here has a validator to compare.
+    /// ignored.
     pub(super) fn of(headers: &HeaderMap) -> Option<Self> {
-        if headers.contains_key(IF_RANGE) {
-            return None;
-        }
         let range = headers.get(RANGE)?.to_str().ok()?.trim();
         let (unit, range) = range.split_once('=')?;
         let (first, last) = range.trim().split_once('-')?;
@@ -72,8 +69,6 @@ mod tests {
         for ignored in ["bytes=5-2", "bytes=0-1,3-4", "items=0-1", "bytes=", "bytes=-", "bytes=+1-2", "bytes=0-99999999999999999999"] {
             assert_eq!(of(ignored), None, "{ignored}");
         }
-        let with_validator = [(RANGE, HeaderValue::from_static("bytes=0-1")), (IF_RANGE, HeaderValue::from_static("\"x\""))];
-        assert_eq!(RequestedRange::of(&HeaderMap::from_iter(with_validator)), None);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::header::{
     ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, DATE, ETAG, HOST, HeaderName, HeaderValue,
-    LAST_MODIFIED,
+    LAST_MODIFIED, RANGE,
 };
 use axum::http::uri::Authority;
 use axum::http::{Method, StatusCode};
@@ -109,10 +109,12 @@ async fn resource(State(gateway): State<Arc<Gateway>>, request: Request) -> Resp
     let Ok(place) = Arc::clone(&gateway.places).try_acquire_owned() else {
         return gateway.refused(StatusCode::SERVICE_UNAVAILABLE, "too many requests are being answered");
     };
-    let range = RequestedRange::of(player);
+    let range = RequestedRange::of(player).filter(|_| gateway.resources.may_give_range(&url, player));
     let found = if method == Method::GET { find(&gateway, &url, range).await } else { None };
     let response = match found {
         Some((presentation, Found::Segment(segment))) => segments::send(&gateway, presentation, segment, range, &url, player).await,
+        // The origin knows better what to make of a range that is not ours to give than to send the whole file.
+        Some((_, Found::Row)) if range.is_none() && player.contains_key(RANGE) => upstream::pass_on(&gateway, method, &url, player).await,
         Some((presentation, Found::Row)) => row::send(&gateway, presentation, range, &url, player).await,
         Some((_, Found::MissingIndex { .. })) | None => upstream::pass_on(&gateway, method, &url, player).await,
     };

@@ -34,6 +34,7 @@ pub(super) async fn send(
         Row { gateway: Arc::clone(gateway), presentation, url: url.clone(), player: player.clone(), position: 0, end: 0, source: None };
     let Some(size) = row.size(range).await else { return upstream::pass_on(gateway, &Method::GET, url, player).await };
     let mut headers = HeaderMap::from_iter([(ACCEPT_RANGES, BYTES), (CONTENT_TYPE, media_type(url.path()))]);
+    gateway.resources.add_validators(url, &mut headers);
     let Some(part) = range.unwrap_or(RequestedRange::From(0)).within(size) else {
         headers.insert(CONTENT_RANGE, HeaderValue::try_from(format!("bytes */{size}")).unwrap_or(BYTES));
         return (StatusCode::RANGE_NOT_SATISFIABLE, headers).into_response();
@@ -79,7 +80,7 @@ enum SourceBytes {
 impl Row {
     /// Size of the file, as an answer of the origin to a range tells it.
     async fn size(&mut self, range: Option<RequestedRange>) -> Option<u64> {
-        if let Some(size) = self.presentation.resource_size(self.url.as_str()) {
+        if let Some(size) = self.gateway.resources.size(&self.url) {
             return Some(size);
         }
         let first = match range {
@@ -87,9 +88,8 @@ impl Row {
             _ => 0,
         };
         let answer = self.ask_origin(ByteRange { first, last: first }).await.ok()?;
-        let size = upstream::total_of(answer.headers())?;
-        self.presentation.note_resource_size(self.url.as_str(), size);
-        Some(size)
+        self.gateway.resources.note(&self.url, answer.headers());
+        upstream::total_of(answer.headers())
     }
 
     /// The next bytes; `None` at the end.

@@ -3,7 +3,7 @@
 //! A day of live video is 20,000 segments of every stream, so URLs are kept as hashes alone. Their keys are random: nobody outside can make two
 //! URLs meet in one hash, and by chance they do so once in 2^64.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use p2p_media_core::media::{ByteRange, Segment, SegmentForm, SegmentId, SegmentKey, StreamKey, StreamKind, StreamUpdate};
@@ -14,8 +14,6 @@ use super::requested_range::RequestedRange;
 const MAX_URLS_PER_SEGMENT: usize = 4;
 /// Segments that are looked at for one range of bytes. More overlap there only by a mistake.
 const MAX_LOOKED_AT: usize = 256;
-/// Resources whose size is known. There is one for each representation of a presentation, or for each advertisement.
-const MAX_RESOURCE_SIZES: usize = 10_000;
 
 /// The segments that manifests list, by where they are.
 #[derive(Debug, Default)]
@@ -24,8 +22,6 @@ pub(super) struct SegmentTable {
     listed: BTreeMap<Place, Listed>,
     /// Where each segment is, the oldest place first.
     places: BTreeMap<(SegmentKey, u32), (UrlHash, u64)>,
-    /// Sizes of whole resources of which segments are parts, if an answer has told them.
-    resource_sizes: HashMap<UrlHash, u64>,
 }
 
 /// A segment by which a request can be answered.
@@ -114,22 +110,6 @@ impl SegmentTable {
         let url = self.hash(url);
         let after = Place { first: position, ..Place::first_at(url) }..=Place::last_at(url, u64::MAX);
         self.listed.range(after).next().map(|(place, _)| place.first)
-    }
-
-    /// Size of the resource at a URL that holds several segments, if known.
-    pub(super) fn resource_size(&self, url: &str) -> Option<u64> {
-        self.resource_sizes.get(&self.hash(url)).copied()
-    }
-
-    /// Notes the size of the resource at a URL, where segments are parts of it.
-    pub(super) fn note_resource_size(&mut self, url: &str, size: u64) {
-        let url = self.hash(url);
-        if self.listed.range(Place::first_at(url)..=Place::last_at(url, u64::MAX)).next().is_some_and(|(_, listed)| listed.is_range) {
-            if self.resource_sizes.len() >= MAX_RESOURCE_SIZES {
-                self.resource_sizes.clear();
-            }
-            self.resource_sizes.insert(url, size);
-        }
     }
 
     /// How many segments of a stream are listed.
@@ -266,16 +246,13 @@ mod tests {
     #[test]
     fn ranges_of_one_url_stand_for_the_segment_that_holds_them() {
         let whole = SegmentForm::Whole;
-        let mut table = table(vec![segment(1, FILE, range(10, 49), whole), segment(2, FILE, range(50, 99), whole)]);
+        let table = table(vec![segment(1, FILE, range(10, 49), whole), segment(2, FILE, range(50, 99), whole)]);
         let found = [(10, 49), (20, 29), (50, 99), (0, 9), (40, 59), (0, 99)].map(|(first, last)| find(&table, FILE, between(first, last)));
         assert_eq!(found, [Some(1), Some(1), Some(2), None, None, None]);
         assert_eq!(find(&table, FILE, Some(RequestedRange::From(10))), None);
         assert!(table.is_row(FILE));
         assert_eq!([9, 10, 49, 50, 100].map(|at| table.at(FILE, at).map(|found| found.key.id.0)), [None, Some(1), Some(1), Some(2), None]);
         assert_eq!([0, 10, 11, 51].map(|at| table.next_at(FILE, at)), [Some(10), Some(10), Some(50), None]);
-        table.note_resource_size(FILE, 120);
-        table.note_resource_size("https://a.example/other", 120);
-        assert_eq!((table.resource_size(FILE), table.resource_size("https://a.example/other")), (Some(120), None));
     }
 
     #[test]

@@ -59,8 +59,8 @@ pub(super) async fn send(
             (StatusCode::OK, size.and_then(|size| RequestedRange::From(0).within(size)))
         }
         (Some(RequestedRange::Between(asked)), _, Some(place)) => {
-            let total = presentation.resource_size(url.as_str());
-            headers.insert(CONTENT_RANGE, content_range(asked, total));
+            headers.insert(CONTENT_RANGE, content_range(asked, gateway.resources.size(url)));
+            gateway.resources.add_validators(url, &mut headers);
             let part = ByteRange { first: asked.first - place.first, last: asked.last - place.first };
             (StatusCode::PARTIAL_CONTENT, Some(part))
         }

@@ -43,9 +43,7 @@ pub(super) async fn pass_on(gateway: &Arc<Gateway>, method: &Method, url: &Url, 
     let status = answer.status();
     let given = answer.headers().clone();
     let mut headers = headers::to_player(&given, &own_url);
-    if let Some(size) = total_of(&given) {
-        gateway.presentations.by_use().iter().for_each(|presentation| presentation.note_resource_size(url.as_str(), size));
-    }
+    gateway.resources.note(url, &given);
     if method == Method::HEAD {
         if is_manifest {
             // The text may be rewritten, and is given as a whole.
