@@ -190,11 +190,17 @@ fn as_text(report: &Value) -> String {
         "dash" => format!("DASH {} MPD\n", if report["live"] == true { "dynamic" } else { "static" }),
         format => format!("{} {} playlist\n", format.to_uppercase(), word(&report["kind"])),
     };
-    let lists = ["variants", "renditions", "periods", "representations", "segments", "remarks"];
+    let facts =
+        report.as_object().into_iter().flatten().filter(|(name, _)| !["format", "kind", "error", "stream"].contains(&name.as_str()));
+    let facts = one_line(&facts.map(|(name, value)| (name.clone(), value.clone())).collect());
+    if !facts.is_empty() {
+        text += &format!("  {facts}\n");
+    }
+    let lists = ["variants", "renditions", "periods", "representations", "segments", "parts", "preload_hints", "remarks"];
     for list in lists {
         let Some(items) = report[list].as_array().filter(|items| !items.is_empty()) else { continue };
         let (first, rest) = list.split_at(1);
-        text += &format!("\n{}{rest} ({})\n", first.to_uppercase(), items.len());
+        text += &format!("\n{}{} ({})\n", first.to_uppercase(), rest.replace('_', " "), items.len());
         for item in items {
             text += &format!("  {}\n", one_line(item));
             for segment in item["segments"].as_array().into_iter().flatten() {
@@ -219,10 +225,16 @@ fn one_line(item: &Value) -> String {
         match value {
             // A flag that is not set says nothing.
             Value::Null | Value::Bool(false) => {}
-            Value::Array(ends) if name == "range" => parts.push(format!("range {}", ends.iter().map(word).collect::<Vec<_>>().join("-"))),
+            Value::Array(ends) if name == "range" => {
+                // The end of a part that is still to come is not known.
+                let ends: Vec<_> = ends.iter().map(|end| if end.is_null() { String::new() } else { word(end) }).collect();
+                parts.push(format!("range {}", ends.join("-")));
+            }
             Value::Array(_) => {}
             Value::Object(_) if name == "stream" => parts.push(format!("[{}]", one_line(value))),
+            Value::Object(_) if name == "index" => parts.push(format!("segments as listed at {}", one_line(value))),
             Value::Object(_) => {}
+            _ if name == "segment_count" && item["index"].is_object() => {}
             _ if name == "truncated" => {}
             value => parts.push(format!("{} {}", name.replace('_', " "), word(value))),
         }
@@ -257,6 +269,18 @@ mod tests {
             dash.contains("segment count 5") && dash.contains("https://a.example/3") && !dash.contains("https://a.example/4"),
             "{dash}"
         );
+        let indexed = text(
+            r#"<MPD mediaPresentationDuration="PT20S"><Period><AdaptationSet mimeType="video/mp4"><Representation id="v">
+            <BaseURL>v.mp4</BaseURL><SegmentBase indexRange="10-99"/></Representation></AdaptationSet></Period></MPD>"#,
+        );
+        assert!(indexed.contains("segments as listed at range 10-99, url https://a.example/v.mp4"), "{indexed}");
+        assert!(indexed.contains("duration 20.0") && !indexed.contains("segment count"), "{indexed}");
+        let parts = text(
+            "#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXT-X-PART-INF:PART-TARGET=0.5\n#EXTINF:4,\ns\n#EXT-X-PART:DURATION=0.5,URI=\"p\"\n\
+             #EXT-X-PRELOAD-HINT:TYPE=PART,URI=\"q\",BYTERANGE-START=5\n",
+        );
+        assert!(parts.contains("part target 0.5") && parts.contains("Parts (1)") && parts.contains("https://a.example/p"), "{parts}");
+        assert!(parts.contains("Preload hints (1)") && parts.contains("range 5-,"), "{parts}");
         let problem = |text: &[u8]| Contents::read(text, "https://a.example/x").err().unwrap();
         assert!(problem(b"<html></html>").contains("not an MPD"));
         assert!(!problem(b"hello").is_empty());
