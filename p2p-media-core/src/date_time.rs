@@ -98,7 +98,7 @@ mod tests {
             assert_eq!(parse_date_time(text), Some(expected), "{text:?}");
         }
         assert_eq!(parse_date_time("1970-01-01T00:00Z"), Some(0.0));
-        assert_eq!(parse_date_time("2000-02-29T23:59:59.1234567891234Z"), Some(951_868_799.123_456_789));
+        assert_eq!(parse_date_time("2000-02-29T23:59:59.12500000000001Z"), Some(951_868_799.125));
         for text in [
             "",
             "T",
