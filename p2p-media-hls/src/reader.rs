@@ -117,7 +117,23 @@ impl PlaylistKind {
                 "-X-STREAM-INF" => return Some(Self::Multivariant),
                 "INF" | "-X-PART" | "-X-PRELOAD-HINT" | "-X-SKIP" => return Some(Self::Media),
                 "-X-MEDIA" | "-X-I-FRAME-STREAM-INF" | "-X-SESSION-DATA" | "-X-SESSION-KEY" | "-X-CONTENT-STEERING" => Self::Multivariant,
-                "-X-TARGETDURATION" | "-X-MEDIA-SEQUENCE" | "-X-ENDLIST" | "-X-PLAYLIST-TYPE" | "-X-MAP" | "-X-KEY" => Self::Media,
+                "-X-TARGETDURATION"
+                | "-X-MEDIA-SEQUENCE"
+                | "-X-DISCONTINUITY-SEQUENCE"
+                | "-X-ENDLIST"
+                | "-X-PLAYLIST-TYPE"
+                | "-X-I-FRAMES-ONLY"
+                | "-X-PART-INF"
+                | "-X-SERVER-CONTROL"
+                | "-X-MAP"
+                | "-X-KEY"
+                | "-X-BYTERANGE"
+                | "-X-DISCONTINUITY"
+                | "-X-PROGRAM-DATE-TIME"
+                | "-X-GAP"
+                | "-X-BITRATE"
+                | "-X-DATERANGE"
+                | "-X-RENDITION-REPORT" => Self::Media,
                 _ => continue,
             };
             likely.get_or_insert(kind);

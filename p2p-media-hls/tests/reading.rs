@@ -114,6 +114,18 @@ fn segments_without_a_duration_are_numbered_all_the_same() {
 }
 
 #[test]
+fn tags_that_only_media_playlists_have_tell_the_kind() {
+    let playlist = media("#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1.5\n");
+    assert_eq!((playlist.server_control.can_block_reload, playlist.server_control.part_hold_back), (Some(true), Some(1.5)));
+    for tag in ["PART-INF:PART-TARGET=0.5", "DISCONTINUITY-SEQUENCE:3", "I-FRAMES-ONLY", "BITRATE:800", "RENDITION-REPORT:URI=\"x\""] {
+        let playlist = media(&format!("#EXT-X-{tag}\n"));
+        assert!(playlist.live && playlist.segments.is_empty(), "{tag}");
+    }
+    // A variant decides, whatever else is there.
+    assert_eq!(multivariant("#EXT-X-DISCONTINUITY\n#EXT-X-STREAM-INF:BANDWIDTH=1\nv.m3u8\n").variants.len(), 1);
+}
+
+#[test]
 fn errors_say_what_and_where() {
     for (text, expected) in [
         ("<html>not found</html>", "not an HLS playlist: it must begin with #EXTM3U, but begins with \"<html>not found</html>\""),
