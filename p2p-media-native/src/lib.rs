@@ -18,6 +18,8 @@ pub mod program;
 pub mod segment_storage;
 mod tls;
 #[cfg(feature = "program")]
+mod tracker_log;
+#[cfg(feature = "program")]
 pub mod tracker_server;
 pub mod tracker_socket;
 #[cfg(feature = "program")]

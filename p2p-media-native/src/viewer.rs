@@ -28,6 +28,7 @@ pub use report::ViewerReport;
 pub use segment_delays::{DelaySamples, SegmentDelays};
 
 use crate::player::{Player, PlayerConfig, PlayerError, Segments, Track};
+use crate::tracker_log::TrackerLog;
 use check::DeliveredSegments;
 use playback::Playback;
 use quality::Throughput;
@@ -262,15 +263,14 @@ impl Viewing<'_> {
 
     /// Puts what happens into the log, and measures when segments come.
     async fn take_events(&self, mut events: EventStream) {
+        let mut trackers = TrackerLog::default();
         while let Some(event) = events.next().await {
             match &event {
                 Event::ChunkDownloaded { .. } | Event::ChunkUploaded { .. } => continue,
                 Event::SegmentLoaded { segment, source, .. } => {
                     self.delays.loaded(SegmentKey { stream: segment.stream, id: segment.id }, *source);
                 }
-                Event::TrackerError { tracker, error } => tracing::warn!(%tracker, error, "the tracker cannot be used"),
-                Event::TrackerWarning { tracker, warning } => tracing::warn!(%tracker, warning, "the tracker warns"),
-                _ => {}
+                event => trackers.note(event),
             }
             tracing::debug!(?event);
         }

@@ -5,12 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use p2p_media_core::backend::Backend as _;
 use p2p_media_core::config::{Config, DynamicConfig};
 use p2p_media_core::driver::drive;
 use p2p_media_core::event::Stats;
 use p2p_media_core::identity::manifest_swarm_base;
-use p2p_media_core::session::{SegmentReader, Session, session};
+use p2p_media_core::session::{EventStream, SegmentReader, Session, session};
 use p2p_media_dash::{IndexId, IndexRequest};
 use p2p_media_hls::{MediaPlaylist, MultivariantPlaylist, Variables};
 use tokio::sync::watch;
@@ -25,6 +26,7 @@ use crate::backend::{BackendError, NativeBackend};
 use crate::http_fetcher::ReqwestFetcher;
 use crate::peer_transport::Farewells;
 use crate::segment_storage::StorageChoice;
+use crate::tracker_log::TrackerLog;
 
 /// A manifest that players have opened.
 #[derive(Debug)]
@@ -133,6 +135,7 @@ impl Presentation {
         let farewells = backend.peers().farewells().clone();
         let (session, input) = session(config, RandomState::new().hash_one(&name));
         tokio::spawn(drive(backend, input));
+        tokio::spawn(log_events(session.events()));
         let state = State {
             streams: Streams::None,
             table: SegmentTable::default(),
@@ -338,6 +341,14 @@ impl Streams {
             Self::Hls(hls) => Some(hls),
             _ => None,
         }
+    }
+}
+
+/// Puts what trackers do wrong into the log. Ends with the session.
+async fn log_events(mut events: EventStream) {
+    let mut trackers = TrackerLog::default();
+    while let Some(event) = events.next().await {
+        trackers.note(&event);
     }
 }
 
