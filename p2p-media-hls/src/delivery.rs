@@ -1,7 +1,7 @@
 //! How a media playlist is asked for again, and where playing it begins: delivery directives, reload intervals, hold-back, rendition
 //! reports (RFC 8216bis, sections 6.2.5 and 6.3). The clock is the caller's.
 
-use crate::playlist::{MediaPlaylist, MediaSegment, Part};
+use crate::playlist::{MediaPlaylist, MediaSegment, Part, RenditionReport};
 
 /// Target duration where a playlist does not say its own.
 const FALLBACK_TARGET_DURATION_SECONDS: f64 = 6.0;
@@ -93,15 +93,20 @@ impl MediaPlaylist {
     }
 
     /// Where another rendition stands, by this playlist's report on it: what the first load of that rendition should ask for
-    /// ([`PlaylistPosition::reload_url`]) so that no cache answers with less. `None` without a report. What a report leaves out is as in
-    /// this playlist (section 4.4.5.4).
+    /// ([`PlaylistPosition::reload_url`]) so that no cache answers with less. `None` without a report.
     pub fn reported_position(&self, rendition_url: &str) -> Option<PlaylistPosition> {
         let wanted = undirected(rendition_url);
         let report = self.rendition_reports.iter().find(|report| undirected(&report.url) == wanted)?;
+        let position = self.position_in(report)?;
+        Some(PlaylistPosition { part: position.part.filter(|_| self.part_target.is_some()), ..position })
+    }
+
+    /// Where the rendition of a report stands. What the report leaves out is as in this playlist (section 4.4.5.4).
+    pub(crate) fn position_in(&self, report: &RenditionReport) -> Option<PlaylistPosition> {
         let own = self.last_position();
         let sequence = report.last_sequence.or(own.map(|own| own.sequence))?;
         let part = report.last_part.and_then(|part| u32::try_from(part).ok()).or(own.and_then(|own| own.part));
-        Some(PlaylistPosition { sequence, part: part.filter(|_| self.part_target.is_some()) })
+        Some(PlaylistPosition { sequence, part })
     }
 
     fn target_duration_or_default(&self) -> f64 {

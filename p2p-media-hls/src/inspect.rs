@@ -154,7 +154,7 @@ struct PreloadHintReport<'p> {
 struct RenditionReportReport<'p> {
     url: &'p str,
     last_sequence: Option<u64>,
-    last_part: Option<u64>,
+    last_part: Option<u32>,
 }
 
 impl<'p> MultivariantReport<'p> {
@@ -220,10 +220,13 @@ impl<'p> MediaReport<'p> {
             url: &hint.url,
             range: hint.first.map(|first| (first, hint.last)),
         });
-        let reports = playlist.rendition_reports.iter().map(|report| RenditionReportReport {
-            url: &report.url,
-            last_sequence: report.last_sequence,
-            last_part: report.last_part,
+        let reports = playlist.rendition_reports.iter().map(|report| {
+            let position = playlist.position_in(report);
+            RenditionReportReport {
+                url: &report.url,
+                last_sequence: position.map(|position| position.sequence),
+                last_part: position.and_then(|position| position.part),
+            }
         });
         Self {
             live: playlist.live,
@@ -344,5 +347,19 @@ mod tests {
         assert_eq!(report["segments"], json!([expected]));
         assert_eq!(report["preload_hints"][0]["range"], json!([7, null]));
         assert_eq!(report["stream"]["type"], json!("main"));
+    }
+
+    #[test]
+    fn what_a_rendition_report_leaves_out_is_as_in_its_playlist() {
+        let reports = |text: &str| {
+            let report = inspect(&format!("#EXTM3U\n#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-RENDITION-REPORT:URI=\"o\"\n{text}"));
+            let reports = report["rendition_reports"].as_array().unwrap().clone();
+            reports.iter().map(|report| (report["last_sequence"].as_u64(), report["last_part"].as_u64())).collect::<Vec<_>>()
+        };
+        let part = "#EXTINF:4,\na\n#EXT-X-PART:DURATION=2,URI=\"b0\"\n#EXT-X-PART:DURATION=2,URI=\"b1\"\n";
+        let given = "#EXT-X-RENDITION-REPORT:URI=\"p\",LAST-MSN=7,LAST-PART=3\n";
+        assert_eq!(reports(&format!("{part}{given}")), [(Some(8), Some(1)), (Some(7), Some(3))]);
+        assert_eq!(reports("#EXTINF:4,\na\n"), [(Some(7), None)]);
+        assert_eq!(reports("#EXT-X-TARGETDURATION:4\n"), [(None, None)]);
     }
 }
