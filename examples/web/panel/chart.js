@@ -1,0 +1,181 @@
+// The chart of bytes by source over time: origin and peers stacked as areas, what we sent as a line.
+
+import { bytes, duration, rate } from "./format.js";
+import { RECENT_SECONDS } from "./history.js";
+
+const LEFT = 6;
+const RIGHT = 6;
+const TOP = 8;
+const BOTTOM = 20;
+/** Segments come in bursts: a mean over so many seconds shows what flows. */
+const SMOOTH_SECONDS = 4;
+
+export class Chart {
+  /** "total": bytes since the start. "rate": bytes per second in the last two minutes. */
+  mode = "total";
+  #canvas;
+  #context;
+  #history;
+  #width = 0;
+  #height = 0;
+  #colours = null;
+  /** Top of the scale, kept while it fits so that the picture does not jump. */
+  #scale = { mode: "", top: 0 };
+
+  constructor(canvas, history) {
+    this.#canvas = canvas;
+    this.#context = canvas.getContext("2d");
+    this.#history = history;
+    new ResizeObserver(([entry]) => this.#resize(entry.contentRect)).observe(canvas);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => (this.#colours = null));
+  }
+
+  draw() {
+    if (!this.#width) return;
+    this.#colours ??= readColours(this.#canvas);
+    const series = this.mode === "rate" ? this.#rates() : this.#totals();
+    const stacked = series.p2p.map((value, i) => value + series.http[i]);
+    const top = this.#top(Math.max(...stacked, ...series.upload));
+    const left = LEFT;
+    const right = this.#width - RIGHT;
+    const floor = this.#height - BOTTOM;
+    const x = (i) => left + ((right - left) * series.at[i]) / series.span;
+    const y = (value) => floor - ((floor - TOP) * value) / top;
+
+    const context = this.#context;
+    context.clearRect(0, 0, this.#width, this.#height);
+    const none = new Float64Array(series.http.length);
+    this.#area(x, y, none, series.http, this.#colours.http);
+    this.#area(x, y, series.http, stacked, this.#colours.p2p);
+    this.#line(x, y, series.upload, this.#colours.upload);
+    this.#axes(top, y, left, right, floor, series.span);
+  }
+
+  #resize({ width, height }) {
+    const ratio = devicePixelRatio || 1;
+    this.#width = width;
+    this.#height = height;
+    this.#canvas.width = Math.round(width * ratio);
+    this.#canvas.height = Math.round(height * ratio);
+    this.#context.setTransform(ratio, 0, 0, ratio, 0, 0);
+    this.draw();
+  }
+
+  #totals() {
+    const { totals: http, bucketSeconds } = this.#history.session("http");
+    const { totals: p2p } = this.#history.session("p2p");
+    const { totals: upload } = this.#history.session("upload");
+    const age = this.#history.age;
+    const span = Math.max(20, age);
+    // A bucket's total stands at its end; that of the last one is now. A first point at zero begins the areas.
+    const at = [0, ...Array.from(http, (_, i) => Math.min((i + 1) * bucketSeconds, age))];
+    const withStart = (totals) => Float64Array.of(0, ...totals);
+    return { http: withStart(http), p2p: withStart(p2p), upload: withStart(upload), at, span };
+  }
+
+  #rates() {
+    const smooth = (values) =>
+      values.map((_, i) => {
+        const from = Math.max(0, i - SMOOTH_SECONDS + 1);
+        let sum = 0;
+        for (let j = from; j <= i; j++) sum += values[j];
+        return sum / (i - from + 1);
+      });
+    const http = smooth(this.#history.recent("http"));
+    const span = RECENT_SECONDS - SMOOTH_SECONDS;
+    const shift = this.#history.age % 1;
+    const at = Array.from(http, (_, i) => span - (http.length - 1 - i) - shift);
+    // The newest value goes up to the edge, and what is older than the chart is left out.
+    const first = at.findIndex((second) => second >= 0);
+    const cut = (values) => values.slice(first);
+    const shown = at.slice(first);
+    shown[shown.length - 1] = span;
+    return { http: cut(http), p2p: cut(smooth(this.#history.recent("p2p"))), upload: cut(smooth(this.#history.recent("upload"))), at: shown, span };
+  }
+
+  #top(highest) {
+    const { mode, top } = this.#scale;
+    if (mode === this.mode && highest <= top && highest > top * 0.3) return top;
+    this.#scale = { mode: this.mode, top: roundUp(Math.max(highest * 1.1, 1000)) };
+    return this.#scale.top;
+  }
+
+  #area(x, y, lower, upper, colour) {
+    const context = this.#context;
+    context.beginPath();
+    for (let i = 0; i < upper.length; i++) context.lineTo(x(i), y(upper[i]));
+    for (let i = lower.length - 1; i >= 0; i--) context.lineTo(x(i), y(lower[i]));
+    context.closePath();
+    context.fillStyle = colour;
+    context.fill();
+  }
+
+  #line(x, y, values, colour) {
+    const context = this.#context;
+    context.beginPath();
+    for (let i = 0; i < values.length; i++) context.lineTo(x(i), y(values[i]));
+    // A halo keeps the line legible on either area.
+    context.lineJoin = "round";
+    context.strokeStyle = this.#colours.surface;
+    context.lineWidth = 4;
+    context.stroke();
+    context.strokeStyle = colour;
+    context.lineWidth = 2;
+    context.stroke();
+  }
+
+  #axes(top, y, left, right, floor, span) {
+    const context = this.#context;
+    const label = this.mode === "rate" ? rate : bytes;
+    context.font = `11px ${this.#colours.font}`;
+    context.lineWidth = 1;
+    for (const value of [top / 2, top]) {
+      const line = Math.round(y(value)) + 0.5;
+      context.strokeStyle = this.#colours.grid;
+      context.beginPath();
+      context.moveTo(left, line);
+      context.lineTo(right, line);
+      context.stroke();
+      this.#text(label(value), left, line + 12, "left");
+    }
+    context.strokeStyle = this.#colours.axis;
+    context.beginPath();
+    context.moveTo(left, floor + 0.5);
+    context.lineTo(right, floor + 0.5);
+    context.stroke();
+    this.#text(this.mode === "rate" ? `${duration(span)} ago` : "start", left, this.#height - 6, "left");
+    this.#text(this.mode === "rate" ? "now" : duration(span), right, this.#height - 6, "right");
+  }
+
+  #text(text, x, y, align) {
+    const context = this.#context;
+    context.textAlign = align;
+    context.lineWidth = 3;
+    context.lineJoin = "round";
+    context.strokeStyle = this.#colours.surface;
+    context.strokeText(text, x, y);
+    context.fillStyle = this.#colours.text;
+    context.fillText(text, x, y);
+  }
+}
+
+/** The next of 1, 2, 5, 10, 20, … */
+function roundUp(value) {
+  const power = 10 ** Math.floor(Math.log10(value));
+  return power * ([1, 2, 5].find((step) => value <= step * power) ?? 10);
+}
+
+function readColours(element) {
+  const style = getComputedStyle(element);
+  const colour = (name) => style.getPropertyValue(name).trim();
+  return {
+    http: colour("--http"),
+    p2p: colour("--p2p"),
+    upload: colour("--upload"),
+    surface: colour("--surface"),
+    grid: colour("--line"),
+    axis: colour("--line-strong"),
+    text: colour("--text-soft"),
+    font: style.fontFamily,
+  };
+}
