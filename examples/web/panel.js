@@ -111,10 +111,10 @@ class Panel {
     observer.observe(container, { childList: true, subtree: true });
   }
 
-  /** Notes an error for the console and for tests; `text` is also shown when `shown`. */
-  error(text, shown = false) {
+  /** Shows an error that the player does not recover from. */
+  error(text) {
     this.stats.error(text);
-    if (shown) this.notice(text);
+    this.notice(`The player gave up: ${text}`);
   }
 
   /** Says that there is no P2P here and why. Playback goes on without. */
@@ -153,7 +153,7 @@ class Panel {
   #show() {
     const { stats } = this;
     this.#set("offload", percent(stats.offload));
-    this.#set("peers", String(stats.peers.size));
+    this.#set("peers", String(stats.viewers));
     this.#set("buffer", stats.media ? `${stats.bufferSeconds.toFixed(stats.bufferSeconds < 10 ? 1 : 0)} s` : "–");
     this.#set("startup", milliseconds(stats.startupMs));
     this.#set("stalls", String(stats.stalls));
@@ -171,9 +171,9 @@ class Panel {
   }
 
   #status() {
-    const { peers, httpBytes, trackerTrouble } = this.stats;
+    const { viewers, httpBytes, trackerTrouble } = this.stats;
     if (!this.#p2p) return ["off", "No P2P here"];
-    if (peers.size) return ["sharing", peers.size === 1 ? "Connected to 1 peer" : `Connected to ${peers.size} peers`];
+    if (viewers) return ["sharing", viewers === 1 ? "Connected to 1 peer" : `Connected to ${viewers} peers`];
     if (trackerTrouble !== null) return ["trouble", "The tracker cannot be reached. Playing from the origin."];
     if (httpBytes) return ["waiting", "Waiting for other viewers of this stream"];
     return ["waiting", "Starting"];

@@ -95,8 +95,8 @@ export class Chart {
 
   #top(highest) {
     const { mode, top } = this.#scale;
-    if (mode === this.mode && highest <= top && highest > top * 0.3) return top;
-    this.#scale = { mode: this.mode, top: roundUp(Math.max(highest * 1.1, 1000)) };
+    if (mode === this.mode && highest <= top && highest > top * 0.4) return top;
+    this.#scale = { mode: this.mode, top: roundUp(Math.max(highest * 1.08, 1000)) };
     return this.#scale.top;
   }
 
@@ -117,7 +117,7 @@ export class Chart {
     // A halo keeps the line legible on either area.
     context.lineJoin = "round";
     context.strokeStyle = this.#colours.surface;
-    context.lineWidth = 4;
+    context.lineWidth = 3.5;
     context.stroke();
     context.strokeStyle = colour;
     context.lineWidth = 2;
@@ -128,23 +128,24 @@ export class Chart {
     const context = this.#context;
     const label = this.mode === "rate" ? rate : bytes;
     context.font = `11px ${this.#colours.font}`;
-    context.lineWidth = 1;
     for (const value of [top / 2, top]) {
       const line = Math.round(y(value)) + 0.5;
-      context.strokeStyle = this.#colours.grid;
-      context.beginPath();
-      context.moveTo(left, line);
-      context.lineTo(right, line);
-      context.stroke();
+      this.#rule(left, right, line, this.#colours.grid);
       this.#text(label(value), left, line + 12, "left");
     }
-    context.strokeStyle = this.#colours.axis;
-    context.beginPath();
-    context.moveTo(left, floor + 0.5);
-    context.lineTo(right, floor + 0.5);
-    context.stroke();
+    this.#rule(left, right, floor + 0.5, this.#colours.axis);
     this.#text(this.mode === "rate" ? `${duration(span)} ago` : "start", left, this.#height - 6, "left");
     this.#text(this.mode === "rate" ? "now" : duration(span), right, this.#height - 6, "right");
+  }
+
+  #rule(left, right, y, colour) {
+    const context = this.#context;
+    context.beginPath();
+    context.moveTo(left, y);
+    context.lineTo(right, y);
+    context.strokeStyle = colour;
+    context.lineWidth = 1;
+    context.stroke();
   }
 
   #text(text, x, y, align) {
@@ -159,10 +160,10 @@ export class Chart {
   }
 }
 
-/** The next of 1, 2, 5, 10, 20, … */
+/** The next number whose half is short as well. */
 function roundUp(value) {
   const power = 10 ** Math.floor(Math.log10(value));
-  return power * ([1, 2, 5].find((step) => value <= step * power) ?? 10);
+  return power * ([1, 1.2, 1.6, 2, 3, 4, 5, 6, 8].find((step) => value <= step * power) ?? 10);
 }
 
 function readColours(element) {

@@ -12,7 +12,7 @@ const DOT_MS = 1800;
 /** How long the mean goes back that a rate is. */
 const RATE_SECONDS = 1.5;
 /** Slower than this is no flow. Bytes per second. */
-const STILL = 400;
+const STILL = 2000;
 /** Thickness and speed of a flow by its rate. */
 const LEVELS = [
   { above: 1_000_000, thickness: 6, speed: 2.2 },
@@ -114,6 +114,7 @@ export class Graph {
       flow.total = total;
       node.lanes[name]?.flow(flow.rate);
     }
+    node.edge.classList.toggle("both", node.flows.down.rate > 0 && node.flows.up.rate > 0);
     const flowing = [node.flows.down.rate && `↓ ${rate(node.flows.down.rate)}`, node.flows.up.rate && `↑ ${rate(node.flows.up.rate)}`];
     setText(node.detail, flowing.filter(Boolean).join("  "));
     const totals = node.lanes.up ? `${bytes(down)} received, ${bytes(up)} sent` : `${bytes(down)} received`;
@@ -180,7 +181,7 @@ class Lane {
 
 function makePeer(peer) {
   const audio = peer.kinds.size === 1 && peer.kinds.has("secondary");
-  return makeNode(audio ? "peer audio" : "peer", peer.id.slice(-4), audio ? `Peer ${peer.id} (audio)` : `Peer ${peer.id}`);
+  return makeNode(audio ? "peer audio" : "peer", peer.id.slice(-4) + (audio ? " audio" : ""), audio ? `Peer ${peer.id} (audio)` : `Peer ${peer.id}`);
 }
 
 function makeNode(kind, label, title) {

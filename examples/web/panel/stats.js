@@ -100,14 +100,20 @@ export class Stats {
     return bytes ? this.p2pBytes / bytes : null;
   }
 
+  /** Viewers that we are connected to. One who shares pictures and sound with us may have an id for each. */
+  get viewers() {
+    const of = (kind) => [...this.peers.values()].filter(({ kinds }) => kinds.has(kind)).length;
+    return Math.max(of("main"), of("secondary"));
+  }
+
   /** Plain figures, as tests read them. */
   snapshot() {
-    const { httpBytes, p2pBytes, uploadedBytes, peers, stalls, startupMs, media, errors } = this;
+    const { httpBytes, p2pBytes, uploadedBytes, viewers, stalls, startupMs, media, errors } = this;
     return {
       httpBytes,
       p2pBytes,
       uploadedBytes,
-      peers: peers.size,
+      peers: viewers,
       stalls,
       startupMs,
       currentTime: media?.currentTime ?? 0,
