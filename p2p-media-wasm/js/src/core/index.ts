@@ -1,0 +1,4 @@
+/** `p2p-media/core`: the engine for integrations with players. */
+export { Core } from "./core.js";
+export { generateStreamShortId } from "./engine.js";
+export * from "./types.js";
