@@ -32,9 +32,9 @@ const TEMPLATE = `
     </div>
     <canvas role="img" aria-label="Chart of the bytes by source over time; the list below has the totals"></canvas>
     <ul class="legend">
-      <li class="p2p">Peers <b data-figure="p2p">0 B</b></li>
-      <li class="http">Origin <b data-figure="http">0 B</b></li>
-      <li class="upload">Sent <b data-figure="upload">0 B</b></li>
+      <li class="p2p">From peers <b data-figure="p2p">0 B</b></li>
+      <li class="http">From origin <b data-figure="http">0 B</b></li>
+      <li class="upload">Sent to peers <b data-figure="upload">0 B</b></li>
     </ul>
   </div>`;
 
@@ -53,6 +53,7 @@ class Panel {
   stats = new Stats();
   #root;
   #figures;
+  #meter;
   #graph;
   #chart;
   #modeChosen = false;
@@ -65,6 +66,7 @@ class Panel {
     root.classList.add("panel");
     root.innerHTML = TEMPLATE;
     this.#figures = Object.fromEntries(Array.from(root.querySelectorAll("[data-figure]"), (node) => [node.dataset.figure, node]));
+    this.#meter = root.querySelector(".meter");
     this.#graph = new Graph(root.querySelector(".graph"));
     this.#chart = new Chart(root.querySelector("canvas"), this.stats.history);
     root.querySelector(".modes").addEventListener("click", ({ target }) => {
@@ -160,9 +162,9 @@ class Panel {
     this.#set("p2p", bytes(stats.p2pBytes));
     this.#set("http", bytes(stats.httpBytes));
     this.#set("upload", bytes(stats.uploadedBytes));
-    const share = this.#root.querySelector(".meter i");
+    this.#meter.classList.toggle("filled", stats.offload !== null);
     const scale = `scaleX(${(stats.offload ?? 0).toFixed(3)})`;
-    if (share.style.transform !== scale) share.style.transform = scale;
+    if (this.#meter.firstChild.style.transform !== scale) this.#meter.firstChild.style.transform = scale;
     const [state, text] = this.#status();
     const status = this.#root.querySelector(".status");
     if (status.dataset.state !== state) status.dataset.state = state;

@@ -17,6 +17,14 @@ export function rate(bytesPerSecond) {
   return `${bytes(bytesPerSecond)}/s`;
 }
 
+/** Both directions of a connection in one short text, such as `↓73 ↑210 kB/s`; empty when nothing flows. */
+export function flow(down, up) {
+  if (!down && !up) return "";
+  const mega = Math.max(down, up) >= 999_500;
+  const number = (value) => (mega ? (value / 1_000_000).toFixed(1) : Math.round(value / 1000));
+  return [down && `↓${number(down)}`, up && `↑${number(up)}`, mega ? "MB/s" : "kB/s"].filter(Boolean).join(" ");
+}
+
 export function percent(share) {
   return share === null ? "–" : `${Math.round(share * 100)} %`;
 }

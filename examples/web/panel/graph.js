@@ -1,7 +1,7 @@
 // The drawn graph: we in the middle, the origin and the peers around us, and what flows between.
 // Elements that the compositor moves, in place of a canvas: while it is just flowing, the page itself has nothing to do.
 
-import { bytes, rate } from "./format.js";
+import { bytes, flow } from "./format.js";
 
 /** More peers than these are only counted. */
 const MAX_PEERS = 14;
@@ -84,7 +84,7 @@ export class Graph {
     const key = `${width} ${height} ${ids}`;
     if (key === this.#arranged || !width) return;
     this.#arranged = key;
-    const radiusX = Math.min(width / 2 - 42, 190);
+    const radiusX = Math.min(width / 2 - 46, 190);
     const radiusY = height / 2 - 42;
     this.#list.classList.toggle("crowded", ids.length > MAX_LABELLED);
     ids.forEach((id, i) => {
@@ -107,16 +107,15 @@ export class Graph {
   #update(node, down, up, seconds) {
     const weight = 1 - Math.exp(-seconds / RATE_SECONDS);
     for (const [name, total] of [["down", down], ["up", up]]) {
-      const flow = node.flows[name];
-      const current = seconds ? (total - flow.total) / seconds : 0;
-      flow.rate += weight * (current - flow.rate);
-      if (flow.rate < STILL) flow.rate = 0;
-      flow.total = total;
-      node.lanes[name]?.flow(flow.rate);
+      const seen = node.flows[name];
+      const current = seconds ? (total - seen.total) / seconds : 0;
+      seen.mean += weight * (current - seen.mean);
+      seen.rate = seen.mean < STILL ? 0 : seen.mean;
+      seen.total = total;
+      node.lanes[name]?.flow(seen.rate);
     }
     node.edge.classList.toggle("both", node.flows.down.rate > 0 && node.flows.up.rate > 0);
-    const flowing = [node.flows.down.rate && `↓ ${rate(node.flows.down.rate)}`, node.flows.up.rate && `↑ ${rate(node.flows.up.rate)}`];
-    setText(node.detail, flowing.filter(Boolean).join("  "));
+    setText(node.detail, flow(node.flows.down.rate, node.flows.up.rate));
     const totals = node.lanes.up ? `${bytes(down)} received, ${bytes(up)} sent` : `${bytes(down)} received`;
     if (node.item.title !== `${node.title}: ${totals}`) node.item.title = `${node.title}: ${totals}`;
   }
@@ -194,7 +193,7 @@ function makeNode(kind, label, title) {
   const origin = kind === "origin";
   const lanes = { down: new Lane(edge, origin ? "http" : "p2p", true) };
   if (!origin) lanes.up = new Lane(edge, "upload", false);
-  const flows = { down: { total: 0, rate: 0 }, up: { total: 0, rate: 0 } };
+  const flows = { down: { total: 0, mean: 0, rate: 0 }, up: { total: 0, mean: 0, rate: 0 } };
   return { item, edge, lanes, flows, detail, title };
 }
 
