@@ -14,6 +14,7 @@ export async function openPage({ formats }) {
   const source = given && new URL(given, location.href).href;
   const tracker = query.get("tracker") || config.tracker || "";
   fillChooser(document.getElementById("chooser"), { streams, source, tracker, swarm: query.get("swarm") ?? "" });
+  if (streams.some(({ url, live }) => live && new URL(url, location.href).href === source)) panel.live();
   if (!source) panel.notice("There is no stream to play: give one below.");
 
   /** What the engine takes: the same options for every integration. */

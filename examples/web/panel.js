@@ -1,12 +1,12 @@
 // The live panel beside a player: who we are connected to, where the bytes came from, and how playback goes.
-// It draws four times a second at most, and not at all while nobody sees it.
+// It draws twice a second at most, and not at all while nobody sees it.
 
 import { Chart } from "./panel/chart.js";
 import { bytes, milliseconds, percent } from "./panel/format.js";
 import { Graph } from "./panel/graph.js";
 import { Stats } from "./panel/stats.js";
 
-const DRAW_EVERY_MS = 250;
+const DRAW_EVERY_MS = 500;
 
 const TEMPLATE = `
   <p class="status" role="status"><span class="lamp"></span><span class="text">Starting</span></p>
@@ -96,9 +96,13 @@ class Panel {
   watch(media) {
     this.stats.watch(media);
     media.addEventListener("durationchange", () => {
-      // A live stream has no end: its rate says more than an endless sum.
-      if (media.duration === Infinity && !this.#modeChosen) this.#setMode("rate");
+      if (media.duration === Infinity) this.live();
     });
+  }
+
+  /** Says that the stream has no end: the chart begins with the rate, which says more than an endless sum. */
+  live() {
+    if (!this.#modeChosen) this.#setMode("rate");
   }
 
   /** Follows the media element that a player will put into `container`. */

@@ -9,6 +9,8 @@ const TOP = 8;
 const BOTTOM = 20;
 /** Segments come in bursts: a mean over so many seconds shows what flows. */
 const SMOOTH_SECONDS = 4;
+/** What the time axis covers in the beginning. Seconds. */
+const SHORTEST_SPAN = 20;
 
 export class Chart {
   /** "total": bytes since the start. "rate": bytes per second in the last two minutes. */
@@ -44,11 +46,13 @@ export class Chart {
 
     const context = this.#context;
     context.clearRect(0, 0, this.#width, this.#height);
+    for (const value of [top / 2, top]) this.#rule(left, right, Math.round(y(value)) + 0.5, this.#colours.grid);
     const none = new Float64Array(series.http.length);
     this.#area(x, y, none, series.http, this.#colours.http);
     this.#area(x, y, series.http, stacked, this.#colours.p2p);
     this.#line(x, y, series.upload, this.#colours.upload);
-    this.#axes(top, y, left, right, floor, series.span);
+    this.#rule(left, right, floor + 0.5, this.#colours.axis);
+    this.#labels(top, y, left, right, series.span);
   }
 
   #resize({ width, height }) {
@@ -66,7 +70,7 @@ export class Chart {
     const { totals: p2p } = this.#history.session("p2p");
     const { totals: upload } = this.#history.session("upload");
     const age = this.#history.age;
-    const span = Math.max(20, age);
+    const span = Math.max(SHORTEST_SPAN, age);
     // A bucket's total stands at its end; that of the last one is now. A first point at zero begins the areas.
     const at = [0, ...Array.from(http, (_, i) => Math.min((i + 1) * bucketSeconds, age))];
     const withStart = (totals) => Float64Array.of(0, ...totals);
@@ -81,16 +85,15 @@ export class Chart {
         for (let j = from; j <= i; j++) sum += values[j];
         return sum / (i - from + 1);
       });
-    const http = smooth(this.#history.recent("http"));
-    const span = RECENT_SECONDS - SMOOTH_SECONDS;
+    const [http, p2p, upload] = ["http", "p2p", "upload"].map((source) => smooth(this.#history.recent(source)));
+    const span = Math.max(SHORTEST_SPAN, Math.min(this.#history.age, RECENT_SECONDS - SMOOTH_SECONDS));
     const shift = this.#history.age % 1;
     const at = Array.from(http, (_, i) => span - (http.length - 1 - i) - shift);
     // The newest value goes up to the edge, and what is older than the chart is left out.
     const first = at.findIndex((second) => second >= 0);
-    const cut = (values) => values.slice(first);
-    const shown = at.slice(first);
-    shown[shown.length - 1] = span;
-    return { http: cut(http), p2p: cut(smooth(this.#history.recent("p2p"))), upload: cut(smooth(this.#history.recent("upload"))), at: shown, span };
+    at[at.length - 1] = span;
+    const [shownHttp, shownP2p, shownUpload, shownAt] = [http, p2p, upload, at].map((values) => values.slice(first));
+    return { http: shownHttp, p2p: shownP2p, upload: shownUpload, at: shownAt, span };
   }
 
   #top(highest) {
@@ -124,16 +127,11 @@ export class Chart {
     context.stroke();
   }
 
-  #axes(top, y, left, right, floor, span) {
+  #labels(top, y, left, right, span) {
     const context = this.#context;
     const label = this.mode === "rate" ? rate : bytes;
     context.font = `11px ${this.#colours.font}`;
-    for (const value of [top / 2, top]) {
-      const line = Math.round(y(value)) + 0.5;
-      this.#rule(left, right, line, this.#colours.grid);
-      this.#text(label(value), left, line + 12, "left");
-    }
-    this.#rule(left, right, floor + 0.5, this.#colours.axis);
+    for (const value of [top / 2, top]) this.#text(label(value), left, y(value) + 12, "left");
     this.#text(this.mode === "rate" ? `${duration(span)} ago` : "start", left, this.#height - 6, "left");
     this.#text(this.mode === "rate" ? "now" : duration(span), right, this.#height - 6, "right");
   }

@@ -98,6 +98,7 @@ export class Graph {
       const { item, edge, lanes } = this.#nodes.get(id);
       item.style.transform = `rotate(${degrees}deg) translateX(${length}px) rotate(${-degrees}deg)`;
       item.classList.toggle("above", y < -radiusY * 0.3);
+      item.classList.toggle("beside", Math.abs(y) <= radiusY * 0.3);
       edge.style.transform = `rotate(${degrees}deg)`;
       edge.style.width = `${length}px`;
       for (const lane of Object.values(lanes)) lane.stretch(length - EDGE_START - EDGE_END, this.#still.matches);
