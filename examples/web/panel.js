@@ -60,6 +60,7 @@ class Panel {
   #inView = true;
   #timer = 0;
   #p2p = true;
+  #failed = false;
 
   constructor(root) {
     this.#root = root;
@@ -119,6 +120,7 @@ class Panel {
 
   /** Shows an error that the player does not recover from. */
   error(text) {
+    this.#failed = true;
     this.stats.error(text);
     this.notice(`The player gave up: ${text}`);
   }
@@ -178,6 +180,7 @@ class Panel {
 
   #status() {
     const { viewers, httpBytes, trackerTrouble } = this.stats;
+    if (this.#failed) return ["failed", "Not playing"];
     if (!this.#p2p) return ["off", "No P2P here"];
     if (viewers) return ["sharing", viewers === 1 ? "Connected to 1 peer" : `Connected to ${viewers} peers`];
     if (trackerTrouble !== null) return ["trouble", "The tracker cannot be reached. Playing from the origin."];

@@ -37,7 +37,8 @@ export class Chart {
     this.#colours ??= readColours(this.#canvas);
     const series = this.mode === "rate" ? this.#rates() : this.#totals();
     const stacked = series.p2p.map((value, i) => value + series.http[i]);
-    const top = this.#top(Math.max(...stacked, ...series.upload));
+    const highest = Math.max(...stacked, ...series.upload);
+    const top = this.#top(highest);
     const left = LEFT;
     const right = this.#width - RIGHT;
     const floor = this.#height - BOTTOM;
@@ -52,7 +53,7 @@ export class Chart {
     this.#area(x, y, series.http, stacked, this.#colours.p2p);
     this.#line(x, y, series.upload, this.#colours.upload);
     this.#rule(left, right, floor + 0.5, this.#colours.axis);
-    this.#labels(top, y, left, right, series.span);
+    this.#labels(highest, top, y, left, right, series.span);
   }
 
   #resize({ width, height }) {
@@ -127,11 +128,11 @@ export class Chart {
     context.stroke();
   }
 
-  #labels(top, y, left, right, span) {
+  #labels(highest, top, y, left, right, span) {
     const context = this.#context;
     const label = this.mode === "rate" ? rate : bytes;
     context.font = `11px ${this.#colours.font}`;
-    for (const value of [top / 2, top]) this.#text(label(value), left, y(value) + 12, "left");
+    for (const value of highest ? [top / 2, top] : []) this.#text(label(value), left, y(value) + 12, "left");
     this.#text(this.mode === "rate" ? `${duration(span)} ago` : "start", left, this.#height - 6, "left");
     this.#text(this.mode === "rate" ? "now" : duration(span), right, this.#height - 6, "right");
   }

@@ -57,7 +57,9 @@ export class Graph {
     this.#arrange();
     this.#update(this.#nodes.get("origin"), stats.httpBytes, 0, seconds);
     for (const peer of shown) this.#update(this.#nodes.get(peer.id), peer.down, peer.up, seconds);
-    setText(this.#more, stats.peers.size > MAX_PEERS ? `and ${stats.peers.size - MAX_PEERS} more` : "");
+    const hidden = stats.peers.size - shown.length;
+    this.#more.classList.toggle("alone", !shown.length);
+    setText(this.#more, hidden ? `and ${hidden} more` : shown.length ? "" : "No peers");
   }
 
   /** Makes the nodes that are new and removes those that are gone. */
