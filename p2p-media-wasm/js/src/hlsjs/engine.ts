@@ -10,7 +10,7 @@ import type {
   Loader,
   PlaylistLoaderContext,
 } from "hls.js";
-import { Core, type CoreConfig, type CoreEventMap, type DefinedCoreConfig, type DynamicCoreConfig } from "../core/index.js";
+import { Core, type CoreConfig, type CoreEventMap, type CoreStats, type DefinedCoreConfig, type DynamicCoreConfig } from "../core/index.js";
 import { limitBuffer } from "./buffering.js";
 import { Bypass } from "./bypass.js";
 import { FragmentLoader, type LoaderSurroundings } from "./fragment-loader.js";
@@ -91,6 +91,11 @@ export class HlsJsP2PEngine {
   /** Changes options while running. */
   applyDynamicConfig(dynamicConfig: DynamicHlsJsP2PEngineConfig): void {
     if (dynamicConfig.core) this.#core.applyDynamicConfig(dynamicConfig.core);
+  }
+
+  /** Figures since the source was loaded; nothing while no engine runs. */
+  getStats(): Promise<CoreStats | undefined> {
+    return this.#core.getStats();
   }
 
   /** Says which hls.js instance it is that uses the loaders: itself, or a function that gives it once there is one. */

@@ -3,8 +3,10 @@ import type { Level, LevelDetails, LevelParsed, ManifestLoadedData, MediaPlaylis
 import type { Core, StreamProperties, StreamType } from "../core/index.js";
 import { addedAndChanged } from "./segments.js";
 
-/** Whose media playlist it is: a variant or an audio rendition. */
-type Owner = Level | LevelParsed | MediaPlaylist;
+/** A variant, as the manifest lists it or as hls.js made it. */
+type Variant = LevelParsed | Level;
+/** Whose media playlist it is. */
+type Owner = Variant | MediaPlaylist;
 
 /** How a media playlist is read. */
 export type PlaylistOptions = {
@@ -81,22 +83,24 @@ export class Streams {
     const runtimeId = urlOf(owner);
     // Audio without a playlist of its own is part of the main stream.
     if (!runtimeId) return undefined;
-    const properties = type === "main" ? variantProperties(owner as Level | LevelParsed) : renditionProperties(owner as MediaPlaylist);
+    const properties = type === "main" ? variantProperties(owner as Variant) : renditionProperties(owner as MediaPlaylist);
     this.#core.addStreamIfNoneExists({ runtimeId, type, index: "" }, properties);
     return runtimeId;
   }
 }
 
-function variantProperties({ attrs, bitrate, height, videoCodec, width }: Level | LevelParsed): StreamProperties {
+function variantProperties(variant: Variant): StreamProperties {
+  const { attrs, bitrate, height, videoCodec, width } = variant;
   // A media playlist without a multivariant playlist.
   if (bitrate === 0) return { bitrate };
+  // What the manifest lacks is 0 in what hls.js makes of it.
+  const isMade = "uri" in variant;
   return {
     // NaN where the playlist lacks BANDWIDTH: the official integration hashes it as such.
     bitrate,
     codecs: videoCodec,
-    // A Level has 0 where a parsed level has nothing.
-    width: width || undefined,
-    height: height || undefined,
+    width: isMade ? width || undefined : width,
+    height: isMade ? height || undefined : height,
     frameRate: attrs["FRAME-RATE"],
     videoRange: attrs["VIDEO-RANGE"],
   };
