@@ -59,9 +59,7 @@ function fillChooser(root, { streams, source, tracker, swarm }) {
     </form>`;
   const form = root.querySelector("form");
   const select = form.querySelector("select");
-  for (const { name, url, live } of streams) {
-    select.add(new Option(live ? `${name} (live)` : name, new URL(url, location.href).href));
-  }
+  for (const { name, url } of streams) select.add(new Option(name, new URL(url, location.href).href));
   if (![...select.options].some((option) => option.value === source)) select.add(new Option(source || "None", source));
   select.value = source;
   form.elements.src.value = source;

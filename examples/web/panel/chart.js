@@ -51,7 +51,9 @@ export class Chart {
     const none = new Float64Array(series.http.length);
     this.#area(x, y, none, series.http, this.#colours.http);
     this.#area(x, y, series.http, stacked, this.#colours.p2p);
-    this.#line(x, y, series.upload, this.#colours.upload);
+    // A gap between the areas tells them apart whatever colours one sees.
+    this.#line(x, y, series.http, this.#colours.surface, 1);
+    this.#line(x, y, series.upload, this.#colours.upload, 2);
     this.#rule(left, right, floor + 0.5, this.#colours.axis);
     this.#labels(highest, top, y, left, right, series.span);
   }
@@ -114,17 +116,17 @@ export class Chart {
     context.fill();
   }
 
-  #line(x, y, values, colour) {
+  #line(x, y, values, colour, width) {
     const context = this.#context;
     context.beginPath();
     for (let i = 0; i < values.length; i++) context.lineTo(x(i), y(values[i]));
-    // A halo keeps the line legible on either area.
+    // A halo keeps it legible on either area.
     context.lineJoin = "round";
     context.strokeStyle = this.#colours.surface;
-    context.lineWidth = 3.5;
+    context.lineWidth = width + 1.5;
     context.stroke();
     context.strokeStyle = colour;
-    context.lineWidth = 2;
+    context.lineWidth = width;
     context.stroke();
   }
 
