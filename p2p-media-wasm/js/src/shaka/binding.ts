@@ -37,6 +37,7 @@ export class PlayerBinding {
   private playing: Session | undefined;
   private media: HTMLMediaElement | null = null;
   private refreshedAt = -Infinity;
+  private receivedAt = -Infinity;
 
   constructor(
     readonly player: ShakaPlayer,
@@ -50,6 +51,7 @@ export class PlayerBinding {
       this.networking.registerResponseFilter(this.filterResponse);
     }
     for (const [event, listener] of this.playerListeners) player.addEventListener(event, listener);
+    core.addEventListener("onChunkDownloaded", this.onReceived);
   }
 
   /** Lets go of the player, which plays on without the engine. */
@@ -61,6 +63,7 @@ export class PlayerBinding {
       this.networking.unregisterResponseFilter(this.filterResponse);
     }
     for (const [event, listener] of this.playerListeners) this.player.removeEventListener(event, listener);
+    this.core.removeEventListener("onChunkDownloaded", this.onReceived);
     this.leave();
     this.follow(null);
     this.sessions.length = 0;
@@ -87,7 +90,8 @@ export class PlayerBinding {
     this.follow(this.player.getMediaElement());
     const isUrgent = () => !this.media || this.media.readyState < 3 || segment.startTime <= this.media.currentTime + URGENT_S;
     const { core, shaka } = this;
-    const load = new SegmentLoad({ core, shaka, segment, uri, request, progressUpdated, loadPlainly, isUrgent });
+    const lastReceivedAt = () => this.receivedAt;
+    const load = new SegmentLoad({ core, shaka, segment, uri, request, progressUpdated, loadPlainly, isUrgent, lastReceivedAt });
     this.loads.add(load);
     void load.settled.then(() => this.loads.delete(load));
     return load.operation;
@@ -134,10 +138,14 @@ export class PlayerBinding {
   /** Only one presentation loads at a time as a rule; else the URL tells whose manifest it is. */
   private sessionOf(response: Response): Session | undefined {
     const unopened = this.sessions.filter((session) => session.manifestUrl === undefined);
-    const asked = [response.originalUri, ...response.originalRequest.uris];
+    const asked = [response.originalUri, ...(response.originalRequest?.uris ?? [])];
     const first = unopened.find((session) => asked.includes(session.requestedUrl));
     return first ?? unopened[unopened.length - 1] ?? this.playing ?? this.sessions[this.sessions.length - 1];
   }
+
+  private readonly onReceived = (): void => {
+    this.receivedAt = performance.now();
+  };
 
   private readonly onLoaded = (): void => {
     this.follow(this.player.getMediaElement());

@@ -16,9 +16,11 @@ export type SegmentRequest = {
   loadPlainly: (request: Request) => AbortableOperation<Response>;
   /** True when playback stands still, or soon will, for want of this segment. */
   isUrgent: () => boolean;
+  /** When the engine last received anything; on the clock of `performance.now`. */
+  lastReceivedAt: () => number;
 };
 
-/** The engine has given no byte of a segment that is urgent for so long: then Shaka loads it itself. */
+/** The engine has received nothing for so long while a segment is urgent: then Shaka loads that itself. */
 const SILENCE_MS = 8000;
 /** How often a load is looked at. */
 const TICK_MS = 1000;
@@ -31,7 +33,6 @@ export class SegmentLoad {
   private resolve!: (response: Response | Promise<Response>) => void;
   private reject!: (error: unknown) => void;
   private readonly startedAt = performance.now();
-  private lastByteAt = this.startedAt;
   private passedOn = 0;
   /** Bytes go to the player one after the other, each when it has taken the one before. */
   private passing: Promise<unknown> = Promise.resolve();
@@ -52,12 +53,9 @@ export class SegmentLoad {
     const onSuccess = (response: SegmentResponse) => void this.succeed(response);
     // Also when it says "aborted": an abort of the player's ends this load before.
     const onError = () => this.leaveEngine();
-    const pass = request.streamDataCallback;
-    const onChunk = (bytes: Uint8Array) => {
-      this.lastByteAt = performance.now();
-      if (pass && this.state === "engine") this.pass(pass, bytes);
-    };
-    core.loadSegment(segment.runtimeId, { onSuccess, onError, onChunk }).catch(onError);
+    const to = request.streamDataCallback;
+    const onChunk = (bytes: Uint8Array) => void (to && this.state === "engine" && this.pass(to, bytes));
+    core.loadSegment(segment.runtimeId, { onSuccess, onError, ...(to && { onChunk }) }).catch(onError);
   }
 
   /** Loads without the engine what it has not delivered: it failed, or works no longer for this player. */
@@ -82,9 +80,7 @@ export class SegmentLoad {
 
   private pass(to: (data: BufferSource) => Promise<unknown>, bytes: Uint8Array): void {
     this.passedOn += bytes.byteLength;
-    // The player keeps what it gets; the engine's memory may move.
-    const copy = bytes.slice();
-    this.passing = this.passing.then(() => to(copy));
+    this.passing = this.passing.then(() => to(bytes as Uint8Array<ArrayBuffer>));
     this.passing.catch(() => undefined);
   }
 
@@ -111,7 +107,7 @@ export class SegmentLoad {
 
   private tick(): void {
     const now = performance.now();
-    if (now - this.lastByteAt >= SILENCE_MS && this.params.isUrgent()) {
+    if (now - Math.max(this.startedAt, this.params.lastReceivedAt()) >= SILENCE_MS && this.params.isUrgent()) {
       this.params.core.abortSegmentLoading(this.params.segment.runtimeId);
       this.leaveEngine();
       return;

@@ -5,7 +5,7 @@ import type { Core, Segment } from "../core/index.js";
 import { MediaSequences } from "./media-sequences.js";
 import type { Manifest, SegmentReference, Stream } from "./shaka-types.js";
 import { type NumberedSegment, SharedStream } from "./shared-stream.js";
-import { describeStreams } from "./stream-properties.js";
+import { type DescribedStream, describeStreams } from "./stream-properties.js";
 
 /** Segment ids of DASH count half seconds of the presentation. */
 const DASH_ID_S = 0.5;
@@ -18,6 +18,7 @@ export class Session {
   manifestUrl: string | undefined;
   private manifest: Manifest | undefined;
   private readonly sequences = new MediaSequences();
+  private readonly described = new Map<Stream, DescribedStream>();
   private readonly streams = new Map<Stream, SharedStream>();
   /** Where to register. Absent while another presentation is played. */
   private core: Core | undefined;
@@ -31,6 +32,7 @@ export class Session {
   /** The manifest is there. It may change later. */
   open(manifest: Manifest): void {
     this.manifest = manifest;
+    this.describe(manifest);
   }
 
   /** A manifest or playlist of this presentation has been loaded. */
@@ -87,12 +89,20 @@ export class Session {
   private addStreams(): void {
     const { core, manifest } = this;
     if (!core || !manifest) return;
-    for (const { stream, type, properties } of describeStreams(manifest.variants, this.protocol)) {
+    this.describe(manifest);
+    for (const { stream, type, properties } of this.described.values()) {
       if (this.streams.has(stream)) continue;
       const runtimeId = String(stream.id);
       core.addStreamIfNoneExists({ runtimeId, type, index: "" }, properties);
       const numbering = this.protocol === "hls" ? (segment: NumberedSegment) => this.hlsNumber(segment) : dashNumber;
       this.streams.set(stream, new SharedStream(stream, numbering, (add, remove) => core.updateStream(runtimeId, add, remove)));
+    }
+  }
+
+  /** Streams are known by what the manifest says: Shaka changes their properties when it has seen their segments. */
+  private describe(manifest: Manifest): void {
+    for (const described of describeStreams(manifest.variants, this.protocol)) {
+      if (!this.described.has(described.stream)) this.described.set(described.stream, described);
     }
   }
 

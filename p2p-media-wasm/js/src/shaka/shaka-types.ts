@@ -93,7 +93,8 @@ export interface Response {
   status?: number;
   headers: Record<string, string>;
   timeMs?: number;
-  originalRequest: Request;
+  /** Since 4.13. */
+  originalRequest?: Request;
 }
 
 /** `shaka.extern.ProgressUpdated`: milliseconds, the bytes of that time, bytes to come. */
@@ -180,4 +181,6 @@ export interface SegmentReference {
   getEndByte(): number | null;
   getStatus?(): number;
   isPartial?(): boolean;
+  /** What the parser has loaded of it already; it is let go when it is read, unless told not to. */
+  getSegmentData?(letGo: boolean): BufferSource | null;
 }

@@ -116,6 +116,8 @@ export class SharedStream {
     if (!registered) return;
     const { externalId, startTime } = registered.segment;
     this.seen.set(reference, startTime);
+    // The player will not ask for what its parser has loaded.
+    if (reference.getSegmentData?.(false)) return;
     const known = this.byNumber.get(externalId);
     if (known?.listedId === registered.listedId) {
       if (Math.abs(known.segment.startTime - startTime) < MOVED_S) return;
