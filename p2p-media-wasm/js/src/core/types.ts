@@ -254,6 +254,30 @@ export class RequestError<T extends RequestErrorType = RequestErrorType> extends
   }
 }
 
+/** Figures since the engine began. Bytes are those of media. */
+export type CoreStats = {
+  httpBytes: number;
+  p2pBytes: number;
+  uploadedBytes: number;
+  /** Given to the player. */
+  deliveredBytes: number;
+  segmentsLoaded: number;
+  /** Requests to the origin. */
+  httpRequests: number;
+  /** Requests to peers. */
+  p2pRequests: number;
+  /** Connected now. */
+  peers: number;
+  /** Most that were connected at one time. */
+  peersMax: number;
+  /** Closed because they misbehaved. */
+  peersMisbehaved: number;
+  /** Held now. */
+  storedSegments: number;
+  storedBytes: number;
+  trackersConnected: number;
+};
+
 /** A segment that a player asked for. */
 export type SegmentResponse = {
   data: ArrayBuffer;

@@ -1,0 +1,260 @@
+/** `Core`: the engine as integrations with players use it. Works from the first call, though the engine's module may still be loading. */
+import { BandwidthMeter } from "./bandwidth.js";
+import {
+  changeConfig,
+  DEFAULT_COMMON_CORE_CONFIG,
+  DEFAULT_STREAM_CONFIG,
+  defineConfig,
+  isMetered,
+  networkInformation,
+  saysWhetherToUpload,
+} from "./config.js";
+import { loadEngine } from "./engine.js";
+import { EngineSession } from "./engine_session.js";
+import { EventListeners } from "./event_listeners.js";
+import { loadPlainly } from "./plain_loader.js";
+import { StreamTable } from "./stream_table.js";
+import {
+  type CommonCoreConfig,
+  type CoreConfig,
+  type CoreEventMap,
+  CoreRequestError,
+  type CoreStats,
+  type DefinedCoreConfig,
+  type DynamicCoreConfig,
+  type EngineCallbacks,
+  type Segment,
+  type Stream,
+  type StreamConfig,
+  type StreamProperties,
+  type StreamWithSegments,
+} from "./types.js";
+
+/** A segment that the player waits for. */
+type Load = { readonly abort: AbortController; ended: boolean };
+
+/** The engine of one player. */
+export class Core<TStream extends Stream = Stream> {
+  static readonly DEFAULT_COMMON_CORE_CONFIG: CommonCoreConfig = DEFAULT_COMMON_CORE_CONFIG;
+  static readonly DEFAULT_STREAM_CONFIG: StreamConfig = DEFAULT_STREAM_CONFIG;
+
+  private readonly listeners = new EventListeners<CoreEventMap>();
+  private readonly streams = new StreamTable<TStream>();
+  private readonly loads = new Map<string, Set<Load>>();
+  private bandwidth = new BandwidthMeter();
+  private config: DefinedCoreConfig;
+  private uploadIsChosen: boolean;
+  private manifestUrl: string | undefined;
+  private isLive = false;
+  /** Counts the calls of `destroy`. */
+  private generation = 0;
+  private playback: { position: number; rate: number } | undefined;
+  /** The running engine, or one that is being started; nothing where there is none to be had. */
+  private session: Promise<EngineSession<TStream> | undefined> | undefined;
+  /** The same, once it runs. */
+  private running: EngineSession<TStream> | undefined;
+
+  constructor(config: CoreConfig = {}) {
+    this.config = defineConfig(config);
+    this.uploadIsChosen = saysWhetherToUpload(config);
+  }
+
+  /** Resolves when the engine's module is loaded; rejects when it cannot be, and segments then come from the origin alone. */
+  static async ready(): Promise<void> {
+    await loadEngine();
+  }
+
+  /** All options with their values, as a copy. */
+  getConfig(): DefinedCoreConfig {
+    const { mainStream, secondaryStream, ...common } = this.config;
+    return { ...common, mainStream: { ...mainStream }, secondaryStream: { ...secondaryStream } };
+  }
+
+  /** Changes options while running. */
+  applyDynamicConfig(dynamicConfig: DynamicCoreConfig): void {
+    this.uploadIsChosen ||= saysWhetherToUpload(dynamicConfig);
+    this.setConfig(changeConfig(this.config, dynamicConfig));
+  }
+
+  addEventListener<K extends keyof CoreEventMap>(eventName: K, listener: CoreEventMap[K]): void {
+    this.listeners.add(eventName, listener);
+  }
+
+  removeEventListener<K extends keyof CoreEventMap>(eventName: K, listener: CoreEventMap[K]): void {
+    this.listeners.remove(eventName, listener);
+  }
+
+  /** The manifest's URL, after redirects: it names the swarm, without its query. */
+  setManifestResponseUrl(url: string): void {
+    this.manifestUrl = url.split("?", 1)[0];
+    this.start();
+  }
+
+  /** True when a stream lists this segment. */
+  hasSegment(segmentRuntimeId: string): boolean {
+    return this.streams.ofSegment(segmentRuntimeId) !== undefined;
+  }
+
+  getStream(streamRuntimeId: string): StreamWithSegments<TStream> | undefined {
+    return this.streams.get(streamRuntimeId)?.stream;
+  }
+
+  /** Adds a stream, unless it is there. With `properties`, `index` is left empty and made of them. */
+  addStreamIfNoneExists(stream: TStream, properties?: StreamProperties): void {
+    const entry = this.streams.add(stream, properties);
+    if (entry) this.running?.addStream(entry);
+  }
+
+  /** Adds segments to a stream, with new times where they are there already, and takes others away. Unknown streams are ignored. */
+  updateStream(streamRuntimeId: string, addSegments: Iterable<Segment> = [], removeSegmentIds: Iterable<string> = []): void {
+    const entry = this.streams.get(streamRuntimeId);
+    if (!entry) return;
+    const changes = this.streams.update(entry, addSegments, removeSegmentIds);
+    if (changes.added.length > 0 || changes.removed.length > 0) this.running?.updateStream(entry, changes);
+  }
+
+  /**
+   * Loads a segment and calls one of the callbacks when that is done. Rejects when there is no such segment, or no manifest URL was set.
+   */
+  async loadSegment(segmentRuntimeId: string, callbacks: EngineCallbacks): Promise<void> {
+    const entry = this.streams.ofSegment(segmentRuntimeId);
+    const segment = entry?.stream.segments.get(segmentRuntimeId);
+    if (!entry || !segment) throw new Error(`p2p-media: no stream has the segment ${segmentRuntimeId}`);
+    if (this.manifestUrl === undefined) throw new Error("p2p-media: the manifest's URL is not set");
+
+    const load: Load = { abort: new AbortController(), ended: false };
+    let loads = this.loads.get(segmentRuntimeId);
+    if (!loads) this.loads.set(segmentRuntimeId, (loads = new Set()));
+    loads.add(load);
+    const end = (): boolean => {
+      const isFirst = !load.ended;
+      load.ended = true;
+      loads.delete(load);
+      if (loads.size === 0 && this.loads.get(segmentRuntimeId) === loads) this.loads.delete(segmentRuntimeId);
+      return isFirst;
+    };
+    load.abort.signal.addEventListener("abort", () => {
+      if (end()) callbacks.onError(new CoreRequestError("aborted"));
+    });
+
+    const began = performance.now();
+    let data: ArrayBuffer;
+    try {
+      data = await this.bytesOf(segment, load.abort.signal, callbacks.onChunk);
+    } catch {
+      if (end()) callbacks.onError(new CoreRequestError("failed"));
+      return;
+    }
+    const elapsed = Math.max(performance.now() - began, 1) / 1000;
+    if (end()) callbacks.onSuccess({ data, bandwidth: this.bandwidth.rate() || data.byteLength / elapsed });
+  }
+
+  abortSegmentLoading(segmentRuntimeId: string): void {
+    for (const load of this.loads.get(segmentRuntimeId) ?? []) load.abort.abort();
+  }
+
+  /** Says where playback stands, in seconds on the timeline of the segments, and how fast it goes; 0 is paused. */
+  updatePlayback(position: number, rate: number): void {
+    this.playback = { position, rate };
+    this.running?.setPlayhead(position, rate);
+  }
+
+  /** Taken for the sake of the official API: the engine measures for itself what the level needs. */
+  setActiveLevelBitrate(_bitrate: number): void {}
+
+  /** Says whether more segments are to come. */
+  setIsLive(isLive: boolean): void {
+    if (this.isLive === isLive) return;
+    this.isLive = isLive;
+    for (const entry of this.streams.all()) this.running?.updateStream(entry, { added: [], removed: [] });
+  }
+
+  /** True when the engine should be asked for this segment: a stream lists it, and its kind of stream is shared. */
+  isSegmentLoadable(segmentRuntimeId: string): boolean {
+    const entry = this.streams.ofSegment(segmentRuntimeId);
+    return entry !== undefined && !this.streamConfig(entry.stream).isP2PDisabled;
+  }
+
+  /** Figures since the engine began; nothing while none runs. */
+  async getStats(): Promise<CoreStats | undefined> {
+    return (await this.session)?.stats();
+  }
+
+  /** Leaves the swarms and forgets streams and segments. The object may be used anew. */
+  destroy(): void {
+    for (const loads of [...this.loads.values()]) for (const load of [...loads]) load.abort.abort();
+    const { session } = this;
+    this.generation += 1;
+    this.session = this.running = this.manifestUrl = this.playback = undefined;
+    this.isLive = false;
+    this.bandwidth = new BandwidthMeter();
+    this.streams.clear();
+    networkInformation()?.removeEventListener?.("change", this.connectionChanged);
+    void session?.then((session) => session?.end());
+  }
+
+  private async bytesOf(segment: Segment, signal: AbortSignal, onChunk: EngineCallbacks["onChunk"]): Promise<ArrayBuffer> {
+    const session = await this.start();
+    signal.throwIfAborted();
+    const entry = this.streams.ofSegment(segment.runtimeId);
+    if (session && entry?.key !== undefined && !session.isBroken) {
+      try {
+        return await session.load(entry.key, segment, signal, onChunk);
+      } catch (error) {
+        if (signal.aborted || !session.isBroken) throw error;
+      }
+    }
+    const data = await loadPlainly(entry ? this.streamConfig(entry.stream) : this.config.mainStream, segment, signal);
+    onChunk?.(new Uint8Array(data.slice(0)));
+    return data;
+  }
+
+  /** Starts an engine where none is. Resolves to nothing when there is none to be had; playback goes on without. */
+  private start(): Promise<EngineSession<TStream> | undefined> {
+    this.session ??= this.open();
+    return this.session;
+  }
+
+  private async open(): Promise<EngineSession<TStream> | undefined> {
+    const { generation, streams, listeners, bandwidth } = this;
+    try {
+      const session = await EngineSession.open({
+        streams,
+        listeners,
+        bandwidth,
+        config: () => this.config,
+        isLive: () => this.isLive,
+        manifestUrl: () => this.manifestUrl ?? "",
+      });
+      // What was loaded meanwhile may belong to another presentation; `destroy` ends this one.
+      if (generation === this.generation) this.run(session);
+      return session;
+    } catch (error) {
+      console.warn("p2p-media: playing without peers:", error);
+      return undefined;
+    }
+  }
+
+  /** Tells a fresh engine all that is known. */
+  private run(session: EngineSession<TStream>): void {
+    this.running = session;
+    for (const entry of this.streams.all()) session.addStream(entry);
+    if (this.playback) session.setPlayhead(this.playback.position, this.playback.rate);
+    networkInformation()?.addEventListener?.("change", this.connectionChanged);
+  }
+
+  private setConfig(config: DefinedCoreConfig): void {
+    this.config = config;
+    this.running?.applyConfig();
+  }
+
+  private readonly connectionChanged = (): void => {
+    if (this.uploadIsChosen) return;
+    const isP2PUploadDisabled = isMetered();
+    this.setConfig(changeConfig(this.config, { isP2PUploadDisabled }));
+  };
+
+  private streamConfig({ type }: Stream): StreamConfig {
+    return type === "main" ? this.config.mainStream : this.config.secondaryStream;
+  }
+}
