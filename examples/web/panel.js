@@ -7,6 +7,8 @@ import { Graph } from "./panel/graph.js";
 import { Stats } from "./panel/stats.js";
 
 const DRAW_EVERY_MS = 500;
+/** When so much was played, the engine should have counted something. */
+const UNCOUNTED_AFTER_SECONDS = 5;
 
 const TEMPLATE = `
   <p class="status" role="status"><span class="lamp"></span><span class="text">Starting</span></p>
@@ -179,12 +181,14 @@ class Panel {
   }
 
   #status() {
-    const { viewers, httpBytes, trackerTrouble } = this.stats;
+    const { viewers, offload, trackerTrouble, media } = this.stats;
     if (this.#failed) return ["failed", "Not playing"];
     if (!this.#p2p) return ["off", "No P2P here"];
     if (viewers) return ["sharing", viewers === 1 ? "Connected to 1 peer" : `Connected to ${viewers} peers`];
     if (trackerTrouble !== null) return ["trouble", "The tracker cannot be reached. Playing from the origin."];
-    if (httpBytes) return ["waiting", "Waiting for other viewers of this stream"];
+    if (offload !== null) return ["waiting", "Waiting for other viewers of this stream"];
+    // Behind a Service Worker, tabs of one browser may share one engine.
+    if (media?.currentTime > UNCOUNTED_AFTER_SECONDS) return ["waiting", "Brought by another tab of this browser, or by the network"];
     return ["waiting", "Starting"];
   }
 
