@@ -100,7 +100,7 @@ export class PlayerBinding {
   private find(uri: string, request: Request, context: RequestContext | undefined) {
     const { stream, segment: reference, type, isPreload } = context ?? {};
     if (!stream || !reference || type !== this.shaka.net.NetworkingEngine.AdvancedRequestType.MEDIA_SEGMENT) return undefined;
-    const session = this.playing?.owns(stream) ? this.playing : this.sessions.find((session) => session.owns(stream));
+    const session = this.playing?.owns(stream) ? this.playing : [...this.sessions].reverse().find((session) => session.owns(stream));
     if (!session || (session !== this.playing && this.playing && isPreload)) return undefined;
     // After a failure Shaka turns to the next server, which the engine does not know of.
     if (request.attempt && uri !== reference.getUris()[0]) return undefined;
