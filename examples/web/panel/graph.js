@@ -53,17 +53,21 @@ export class Graph {
     const seconds = Math.min((now - this.#drawn) / 1000, 5);
     this.#drawn = now;
     const shown = [...stats.peers.values()].slice(0, MAX_PEERS);
-    this.#keep(["origin", ...shown.map((peer) => peer.id)], stats);
+    this.#keep(["origin", ...shown.map((peer) => peer.id)]);
     this.#arrange();
     this.#update(this.#nodes.get("origin"), stats.httpBytes, 0, seconds);
-    for (const peer of shown) this.#update(this.#nodes.get(peer.id), peer.down, peer.up, seconds);
+    for (const peer of shown) {
+      const node = this.#nodes.get(peer.id);
+      namePeer(node, peer);
+      this.#update(node, peer.down, peer.up, seconds);
+    }
     const hidden = stats.peers.size - shown.length;
     this.#more.classList.toggle("alone", !shown.length);
     setText(this.#more, hidden ? `and ${hidden} more` : shown.length ? "" : "No peers");
   }
 
   /** Makes the nodes that are new and removes those that are gone. */
-  #keep(ids, stats) {
+  #keep(ids) {
     for (const [id, node] of this.#nodes) {
       if (ids.includes(id)) continue;
       this.#nodes.delete(id);
@@ -72,7 +76,7 @@ export class Graph {
     }
     for (const id of ids) {
       if (this.#nodes.has(id)) continue;
-      const node = id === "origin" ? makeNode("origin", "Origin", "Origin") : makePeer(stats.peers.get(id));
+      const node = id === "origin" ? makeNode("origin", "Origin") : makeNode("peer", `Peer ${id}`);
       this.#nodes.set(id, node);
       this.#list.append(node.item);
       this.#edges.append(node.edge);
@@ -181,23 +185,25 @@ class Lane {
   }
 }
 
-function makePeer(peer) {
-  const audio = peer.kinds.size === 1 && peer.kinds.has("secondary");
-  return makeNode(audio ? "peer audio" : "peer", peer.id.slice(-4) + (audio ? " audio" : ""), audio ? `Peer ${peer.id} (audio)` : `Peer ${peer.id}`);
+/** A peer may share pictures and sound with us, or one of them; that may change. */
+function namePeer({ item, name }, { id, kinds }) {
+  const audio = kinds.has("secondary") && !kinds.has("main");
+  item.classList.toggle("audio", audio);
+  setText(name, id.slice(-4) + (audio ? " audio" : ""));
 }
 
-function makeNode(kind, label, title) {
+function makeNode(kind, title) {
   const item = element("li", `node ${kind}`);
   item.append(element("span", "disc"));
   const text = item.appendChild(element("span", "label"));
-  text.append(element("b", "", label));
+  const name = text.appendChild(element("b", "", title));
   const detail = text.appendChild(element("span", "detail"));
   const edge = element("div", `edge ${kind}`);
   const origin = kind === "origin";
   const lanes = { down: new Lane(edge, origin ? "http" : "p2p", true) };
   if (!origin) lanes.up = new Lane(edge, "upload", false);
   const flows = { down: { total: 0, mean: 0, rate: 0 }, up: { total: 0, mean: 0, rate: 0 } };
-  return { item, edge, lanes, flows, detail, title };
+  return { item, edge, lanes, flows, name, detail, title };
 }
 
 function element(tag, className, text = "") {
