@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { afterEach, test } from "node:test";
-import { FakeCore, FakeShaka, LazyIndex, manifest, ShakaP2PEngine, stream } from "./shaka-support.mjs";
+import { FakeCore, FakeShaka, LazyIndex, manifest, PlayerRequests, ShakaP2PEngine, stream } from "./shaka-support.mjs";
 
 const MPD = "https://o.example/m.mpd";
 const text = ({ data }) => new TextDecoder().decode(data);
@@ -49,11 +49,10 @@ test("init segments, HEAD requests, other ranges and streams that are not shared
     player.segment(video, 1, { context: { type: 0 } }).promise,
     player.segment(video, 1, { more: { method: "HEAD" } }).promise,
     player.segment(video, 1, { more: { headers: { Range: "bytes=0-99" } } }).promise,
-    player.segment(video, 1, { more: { attempt: 1, uris: [segmentUrl(2)] } }).promise,
     player.segment(other, 1).promise,
     player.request(1, { uris: [segmentUrl(1)], method: "GET", headers: {} }).promise,
   ]);
-  assert.deepEqual(answers.map(text), ["http 1", "http 1", "http 1", "http 2", "http 1", "http 1"]);
+  assert.deepEqual(answers.map(text), ["http 1", "http 1", "http 1", "http 1", "http 1"]);
   core.isEnabled = false;
   assert.equal(text(await player.segment(video, 4).promise), "http 4");
   assert.equal(core.loads.length, 0);
@@ -197,4 +196,31 @@ test("Shaka is told that the engine is at work, before it loses patience", async
   assert.equal(text(await silent.promise), "http 6");
   assert.deepEqual([core.aborted, shaka.requested.length], [[segmentUrl(6)], 2]);
   clock.mock.restore();
+});
+
+test("the engine's requests look like the player's", async () => {
+  const requests = new PlayerRequests();
+  const signal = AbortSignal.timeout(1000);
+  const setup = (url, range) => requests.setup(url, undefined, signal, range);
+  assert.equal(await setup("https://o.example/a/1.m4s"), undefined);
+  const plain = { headers: { Range: "bytes=0-9", "CMCD-Request": "x" } };
+  requests.observe("https://o.example/a/1.m4s?s=1", "https://o.example/a/1.m4s?s=1&CMCD=x", plain);
+  assert.equal((await setup("https://o.example/a/1.m4s?s=1")).url, "https://o.example/a/1.m4s?s=1&CMCD=x");
+  assert.equal(await setup("https://o.example/a/2.m4s?s=2"), undefined);
+  const own = { headers: { Authorization: "secret" }, allowCrossSiteCredentials: true };
+  requests.observe("https://o.example/a/1.m4s", "https://cdn.example/x/a/1.m4s?token=t", own);
+  const next = await setup("https://o.example/a/b/2.m4s?s=2", { start: 5 });
+  assert.deepEqual([next.url, next.credentials], ["https://cdn.example/x/a/b/2.m4s?s=2&token=t", "include"]);
+  assert.deepEqual([...next.headers], [["authorization", "secret"], ["range", "bytes=5-"]]);
+  assert.equal(await setup("https://other.example/3.m4s"), undefined);
+});
+
+test("the page's own way to make requests is kept, and ours is not shown as the page's", async () => {
+  const { engine, core, shaka } = await opened();
+  assert.equal(typeof core.config.httpRequestSetup, "function");
+  core.getConfig = () => ({ mainStream: { ...core.config }, secondaryStream: {} });
+  assert.deepEqual(engine.getConfig(), { core: { mainStream: {}, secondaryStream: {} } });
+  const httpRequestSetup = async () => undefined;
+  new ShakaP2PEngine({ core: { httpRequestSetup } }, shaka);
+  assert.equal(FakeCore.last.config.httpRequestSetup, httpRequestSetup);
 });

@@ -31,16 +31,19 @@ test("of equal DASH streams all but the first have a number; copies in HLS have 
 });
 
 /** A stream whose segments have their positions as numbers, and what is registered of it. */
-function shared(index, number = ({ position }) => position) {
+function shared(index) {
   const registered = new Map();
   const calls = [];
   const sink = (add, remove) => {
     calls.push([add.length, remove.length]);
     for (const id of remove) assert.ok(registered.delete(id), id);
-    for (const segment of add) registered.set(segment.runtimeId, segment);
+    for (const segment of add) {
+      for (const old of registered.values()) if (old.externalId === segment.externalId) registered.delete(old.runtimeId);
+      registered.set(segment.runtimeId, segment);
+    }
   };
   const ids = () => [...registered.values()].map(({ externalId }) => externalId).sort((a, b) => a - b);
-  return { stream: new SharedStream(stream(1, index), number, sink), registered, calls, ids };
+  return { stream: new SharedStream(stream(1, index), ({ position }) => position, false, sink), registered, calls, ids };
 }
 
 test("a long index is walked from the playhead on, a slice at a time", () => {
@@ -89,18 +92,32 @@ test("segments move, and get new URLs, under the numbers that they have", () => 
   assert.deepEqual(ids(), [0, 1]);
 });
 
-test("a segment is what the player asks for: under the URL of the request, at the time of the request", () => {
+test("a resource that is played at several times is what it is played as now", () => {
   const index = new LazyIndex(4, 2, (position) => `https://o.example/${position % 3}.m4s`);
-  const { stream, registered } = shared(index);
+  const { stream, ids } = shared(index);
   stream.refresh(0, undefined);
   // The fourth has the URL of the first, which was registered first.
-  assert.deepEqual([...registered.values()].map(({ externalId }) => externalId), [0, 1, 2]);
-  assert.equal(stream.take(index.get(3), "https://o.example/0.m4s").externalId, 3);
-  assert.deepEqual([...registered.values()].map(({ externalId }) => externalId), [1, 2, 3]);
-  const token = stream.take(index.get(1), "https://o.example/1.m4s?token");
-  assert.deepEqual([token.externalId, token.url], [1, "https://o.example/1.m4s?token"]);
-  stream.refresh(500, undefined);
-  assert.ok(registered.has("https://o.example/1.m4s?token") && !registered.has("https://o.example/1.m4s"));
+  assert.deepEqual(ids(), [0, 1, 2]);
+  assert.equal(stream.take(index.get(3)).externalId, 3);
+  assert.deepEqual(ids(), [1, 2, 3]);
+});
+
+test("after a restart of the server other segments have the old numbers", () => {
+  const { stream, registered, calls } = shared(new LazyIndex(2, 2));
+  stream.refresh(0, 0);
+  stream.stream.segmentIndex = new LazyIndex(2, 2, (position) => `https://o.example/again/${position}.m4s`);
+  const { get } = stream.stream.segmentIndex;
+  stream.stream.segmentIndex.get = function (position) {
+    const old = get.call(this, position);
+    return old && { ...old, getStartTime: () => old.getStartTime() + 100, getEndTime: () => old.getEndTime() + 100 };
+  };
+  stream.refresh(0, 0);
+  assert.deepEqual(calls, [
+    [2, 0],
+    [0, 2],
+    [2, 0],
+  ]);
+  assert.deepEqual([...registered.keys()], ["https://o.example/again/0.m4s", "https://o.example/again/1.m4s"]);
 });
 
 test("what cannot be shared is not registered", () => {
@@ -118,7 +135,7 @@ test("what cannot be shared is not registered", () => {
   assert.deepEqual([...registered.values()].map(({ runtimeId, byteRange }) => [runtimeId, byteRange]), [
     ["https://o.example/f|100-199", { start: 100, end: 199 }],
   ]);
-  assert.equal(stream.take(references[2], "https://o.example/open"), undefined);
+  assert.equal(stream.take(references[2]), undefined);
 });
 
 test("ids of DASH count half seconds, and milliseconds where segments are shorter", () => {
@@ -137,7 +154,7 @@ test("ids of DASH count half seconds, and milliseconds where segments are shorte
   // The last one is cut where its period ends.
   assert.deepEqual([...core.streams.get("1").segments.values()].map(({ externalId }) => externalId), [0, 4, 8]);
   references.splice(0, 3, ...[0, 1, 2].map((i) => reference(i * 0.2, i * 0.2 + 0.2, `https://o.example/s${i}`)));
-  const short = [0, 1, 2].map((i) => session.take(media, references[i], `https://o.example/s${i}`).externalId - 2 ** 48);
+  const short = [0, 1, 2].map((i) => session.take(media, references[i]).externalId - 2 ** 48);
   assert.deepEqual(short, [0, 200, 400]);
 });
 

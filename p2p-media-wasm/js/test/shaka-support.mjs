@@ -43,7 +43,10 @@ export class FakeCore {
   updateStream(id, added, removed) {
     const { segments } = this.streams.get(id);
     for (const gone of removed) segments.delete(gone);
-    for (const segment of added) segments.set(segment.runtimeId, segment);
+    for (const segment of added) {
+      for (const old of segments.values()) if (old.externalId === segment.externalId) segments.delete(old.runtimeId);
+      segments.set(segment.runtimeId, segment);
+    }
   }
 
   async loadSegment(id, callbacks) {
@@ -59,10 +62,10 @@ export class FakeCore {
 globalThis.FakeCore = FakeCore;
 
 /** The integration, with `FakeCore` as its core, and inner parts of it. */
-export const { ShakaP2PEngine, SharedStream, MediaSequences, Session, describeStreams } = await bundled();
+export const { ShakaP2PEngine, PlayerRequests, SharedStream, MediaSequences, Session, describeStreams } = await bundled();
 
 async function bundled() {
-  const parts = ["index", "shared-stream", "media-sequences", "session", "stream-properties"];
+  const parts = ["index", "shared-stream", "media-sequences", "player-requests", "session", "stream-properties"];
   const { outputFiles } = await build({
     stdin: {
       contents: parts.map((name) => `export * from "./${name}.js";`).join("\n"),

@@ -3,6 +3,7 @@
  */
 import type { Core } from "../core/index.js";
 import { SegmentLoad } from "./loader.js";
+import type { PlayerRequests } from "./player-requests.js";
 import { forget, note, noteEngine } from "./registry.js";
 import { Session } from "./session.js";
 import type {
@@ -43,6 +44,7 @@ export class PlayerBinding {
     readonly player: ShakaPlayer,
     private readonly shaka: Shaka,
     private readonly core: Core,
+    private readonly requests: PlayerRequests,
   ) {
     this.networking = player.getNetworkingEngine() as NetworkingEngine | null;
     if (this.networking) {
@@ -103,10 +105,12 @@ export class PlayerBinding {
     const session = this.playing?.owns(stream) ? this.playing : [...this.sessions].reverse().find((session) => session.owns(stream));
     if (!session || (session !== this.playing && this.playing && isPreload)) return undefined;
     // After a failure Shaka turns to the next server, which the engine does not know of.
-    if (request.attempt && uri !== reference.getUris()[0]) return undefined;
+    if (request.attempt && reference.getUris().length > 1) return undefined;
     if (!isRangeOf(request.headers, reference.getStartByte(), reference.getEndByte())) return undefined;
     if (session !== this.playing) this.enter(session, reference.getStartTime());
-    return session.take(stream, reference, uri);
+    const segment = session.take(stream, reference);
+    if (segment) this.requests.observe(segment.url, uri, request);
+    return segment;
   }
 
   private enter(session: Session, startTime: number): void {

@@ -3,6 +3,7 @@
  */
 import { Core, type CoreConfig, type CoreEventMap, type DefinedCoreConfig, type DynamicCoreConfig } from "../core/index.js";
 import { PlayerBinding } from "./binding.js";
+import { PlayerRequests } from "./player-requests.js";
 import * as plugins from "./plugins.js";
 import type { Shaka, ShakaNamespace, ShakaPlayer } from "./shaka-types.js";
 
@@ -41,6 +42,7 @@ const LIVE_DELAY_S = 25;
 export class ShakaP2PEngine {
   private readonly core: Core;
   private readonly shaka: Shaka;
+  private readonly requests = new PlayerRequests();
   private binding: PlayerBinding | undefined;
 
   /**
@@ -49,7 +51,8 @@ export class ShakaP2PEngine {
    */
   constructor(config?: PartialShakaEngineConfig, shaka: ShakaNamespace | undefined = globalShaka()) {
     this.shaka = checked(shaka);
-    this.core = new Core(config?.core);
+    const { httpRequestSetup = this.requests.setup } = config?.core ?? {};
+    this.core = new Core({ ...config?.core, httpRequestSetup });
   }
 
   /**
@@ -60,7 +63,7 @@ export class ShakaP2PEngine {
     if (this.binding?.player === player) return;
     this.destroy();
     configure(player);
-    this.binding = new PlayerBinding(player, this.shaka, this.core);
+    this.binding = new PlayerBinding(player, this.shaka, this.core, this.requests);
   }
 
   /** Changes options while running. */
@@ -70,7 +73,12 @@ export class ShakaP2PEngine {
 
   /** A copy of the options. */
   getConfig(): ShakaP2PEngineConfig {
-    return { core: this.core.getConfig() };
+    const core = this.core.getConfig();
+    // Ours is not the page's.
+    for (const stream of [core.mainStream, core.secondaryStream]) {
+      if (stream.httpRequestSetup === this.requests.setup) delete stream.httpRequestSetup;
+    }
+    return { core };
   }
 
   /** Has `listener` called at each event of that name. */

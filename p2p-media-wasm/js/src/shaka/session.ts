@@ -61,10 +61,10 @@ export class Session {
   }
 
   /** The segment to load in place of a request, `undefined` when it is not shared. */
-  take(stream: Stream, reference: SegmentReference, url: string): Segment | undefined {
+  take(stream: Stream, reference: SegmentReference): Segment | undefined {
     if (!this.streams.has(stream)) this.addStreams();
     const shared = this.streams.get(stream);
-    const segment = shared?.take(reference, url);
+    const segment = shared?.take(reference);
     shared?.refresh(reference.getStartTime(), this.liveStart);
     return segment;
   }
@@ -94,8 +94,10 @@ export class Session {
       if (this.streams.has(stream)) continue;
       const runtimeId = String(stream.id);
       core.addStreamIfNoneExists({ runtimeId, type, index: "" }, properties);
-      const numbering = this.protocol === "hls" ? (segment: NumberedSegment) => this.hlsNumber(segment) : dashNumber;
-      this.streams.set(stream, new SharedStream(stream, numbering, (add, remove) => core.updateStream(runtimeId, add, remove)));
+      const isHls = this.protocol === "hls";
+      const numbering = isHls ? (segment: NumberedSegment) => this.hlsNumber(segment) : dashNumber;
+      const sink = (add: Segment[], remove: string[]) => core.updateStream(runtimeId, add, remove);
+      this.streams.set(stream, new SharedStream(stream, numbering, !isHls, sink));
     }
   }
 

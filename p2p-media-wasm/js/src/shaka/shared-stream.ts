@@ -41,17 +41,10 @@ const SETTLED_S = 60;
 /** `shaka.media.SegmentReference.Status.AVAILABLE`. */
 const AVAILABLE = 0;
 
-/** A segment as it is registered. */
-type Registered = {
-  segment: Segment;
-  /** Runtime id that it has by the URL in the manifest: the page may have changed the URL that is requested. */
-  listedId: string;
-};
-
 /** One stream of a manifest with the segments that are registered of it. */
 export class SharedStream {
-  private readonly byId = new Map<string, Registered>();
-  private readonly byNumber = new Map<number, Registered>();
+  private readonly byId = new Map<string, Segment>();
+  private readonly byNumber = new Map<number, Segment>();
   /** Start times by reference, of those that have been looked at. */
   private readonly seen = new WeakMap<SegmentReference, number>();
   private settled: { index: SegmentIndex; at: number } | undefined;
@@ -59,6 +52,8 @@ export class SharedStream {
   constructor(
     readonly stream: Stream,
     private readonly numbering: Numbering,
+    /** True when two segments that begin at about the same time could have one number. */
+    private readonly roundsNumbers: boolean,
     private readonly sink: SegmentSink,
   ) {}
 
@@ -72,26 +67,22 @@ export class SharedStream {
     this.tell(add, remove);
   }
 
-  /**
-   * The segment of a reference that the player asks for, under the URL that it really asks for. Registers it if it is not, or is as another.
-   * `undefined` when it is not shared.
-   */
-  take(reference: SegmentReference, url: string): Segment | undefined {
+  /** The segment of a reference that the player asks for. Registers it if it is not, or is as another. `undefined` when it is not shared. */
+  take(reference: SegmentReference): Segment | undefined {
     const index = this.stream.segmentIndex;
     const position = index?.find(reference.getStartTime());
     if (!index || typeof position !== "number") return undefined;
-    const registered = this.describe(reference, index, position, url);
-    if (!registered || this.isRounded(registered)) return undefined;
-    this.seen.set(reference, registered.segment.startTime);
-    const known = this.byId.get(registered.segment.runtimeId);
-    if (known?.segment.externalId === registered.segment.externalId) return known.segment;
+    const segment = this.describe(reference, index, position);
+    if (!segment || this.isRounded(segment)) return undefined;
+    this.seen.set(reference, segment.startTime);
+    const known = this.byId.get(segment.runtimeId);
+    if (known?.externalId === segment.externalId) return known;
     const remove: string[] = [];
-    // A resource that is played at several times (an advertisement) has one name on the page, and is what it is played as now. A URL that the
-    // page has changed (a token) stands in for the one in the manifest.
-    for (const old of [known, this.byNumber.get(registered.segment.externalId)]) if (old) this.drop(old, remove);
-    this.keep(registered);
-    this.tell([registered.segment], remove);
-    return registered.segment;
+    // A resource that is played at several times (an advertisement) has one name on the page, and is what it is played as now.
+    if (known) this.drop(known, remove);
+    this.replace(segment, remove);
+    this.tell([segment], remove);
+    return segment;
   }
 
   private collect(index: SegmentIndex, time: number, live: boolean, add: Segment[], remove: string[]): void {
@@ -112,62 +103,57 @@ export class SharedStream {
   }
 
   private look(reference: SegmentReference, index: SegmentIndex, position: number, add: Segment[], remove: string[]): void {
-    const registered = this.describe(reference, index, position);
-    if (!registered) return;
-    const { externalId, startTime } = registered.segment;
-    this.seen.set(reference, startTime);
+    const segment = this.describe(reference, index, position);
+    if (!segment) return;
+    this.seen.set(reference, segment.startTime);
     // The player will not ask for what its parser has loaded.
     if (reference.getSegmentData?.(false)) return;
-    const known = this.byNumber.get(externalId);
-    if (known?.listedId === registered.listedId) {
-      if (Math.abs(known.segment.startTime - startTime) < MOVED_S) return;
-      const moved = { ...known.segment, startTime, endTime: registered.segment.endTime };
-      this.keep({ ...known, segment: moved });
-      add.push(moved);
-      return;
-    }
-    // The same resource at another time: it stays what it was until it is played there.
-    if (this.byId.has(registered.segment.runtimeId) || this.isRounded(registered)) return;
-    if (known) this.drop(known, remove);
-    this.keep(registered);
-    add.push(registered.segment);
+    const known = this.byId.get(segment.runtimeId);
+    // The same resource at another time stays what it was until it is played there.
+    if (known ? known.externalId !== segment.externalId || !hasMoved(known, segment) : this.isRounded(segment)) return;
+    this.replace(segment, remove);
+    add.push(segment);
   }
 
   /** True when another segment has its number: peers would mistake one for the other, so only the first is shared. */
-  private isRounded({ segment: { externalId, startTime } }: Registered): boolean {
-    const known = this.byNumber.get(externalId)?.segment;
-    const distance = known ? Math.abs(known.startTime - startTime) : 0;
+  private isRounded({ externalId, runtimeId, startTime }: Segment): boolean {
+    const known = this.byNumber.get(externalId);
+    if (!this.roundsNumbers || !known || known.runtimeId === runtimeId) return false;
+    const distance = Math.abs(known.startTime - startTime);
     return distance >= MOVED_S && distance < ROUNDED_S;
   }
 
-  private describe(reference: SegmentReference, index: SegmentIndex, position: number, requestedUrl?: string): Registered | undefined {
+  private describe(reference: SegmentReference, index: SegmentIndex, position: number): Segment | undefined {
     if (reference.isPartial?.() || (reference.getStatus?.() ?? AVAILABLE) !== AVAILABLE) return undefined;
-    const listedUrl = reference.getUris()[0];
+    const url = reference.getUris()[0];
     const [start, end] = [reference.getStartByte(), reference.getEndByte()];
     // The length of what begins inside a resource and goes to its end is not known.
-    if (listedUrl === undefined || (end === null && start > 0)) return undefined;
+    if (url === undefined || (end === null && start > 0)) return undefined;
     const byteRange = end === null ? undefined : { start, end };
     const [startTime, endTime] = [reference.getStartTime(), reference.getEndTime()];
-    const externalId = this.numbering({ url: listedUrl, byteRange, startTime, endTime, position, index });
+    const externalId = this.numbering({ url, byteRange, startTime, endTime, position, index });
     if (externalId === undefined) return undefined;
-    const url = requestedUrl ?? listedUrl;
-    const runtimeId = segmentRuntimeId(url, byteRange);
-    const segment = { runtimeId, externalId, url, startTime, endTime, ...(byteRange && { byteRange }) };
-    return { segment, listedId: segmentRuntimeId(listedUrl, byteRange) };
+    return { runtimeId: segmentRuntimeId(url, byteRange), externalId, url, startTime, endTime, ...(byteRange && { byteRange }) };
   }
 
   private evict(liveStart: number, remove: string[]): void {
-    for (const registered of [...this.byId.values()]) if (registered.segment.endTime <= liveStart) this.drop(registered, remove);
+    for (const segment of [...this.byId.values()]) if (segment.endTime <= liveStart) this.drop(segment, remove);
   }
 
-  private keep(registered: Registered): void {
-    this.byId.set(registered.segment.runtimeId, registered);
-    this.byNumber.set(registered.segment.externalId, registered);
+  /** What had its number gives way. Under a new URL (a token) it may be the same segment still; then it is not told to be gone. */
+  private replace(segment: Segment, remove: string[]): void {
+    const old = this.byNumber.get(segment.externalId);
+    if (old && old.runtimeId !== segment.runtimeId) {
+      if (hasMoved(old, segment) && pathOf(old) !== pathOf(segment)) this.drop(old, remove);
+      else this.byId.delete(old.runtimeId);
+    }
+    this.byId.set(segment.runtimeId, segment);
+    this.byNumber.set(segment.externalId, segment);
   }
 
-  private drop({ segment: { runtimeId, externalId } }: Registered, remove: string[]): void {
+  private drop({ runtimeId, externalId }: Segment, remove: string[]): void {
     this.byId.delete(runtimeId);
-    if (this.byNumber.get(externalId)?.segment.runtimeId === runtimeId) this.byNumber.delete(externalId);
+    if (this.byNumber.get(externalId)?.runtimeId === runtimeId) this.byNumber.delete(externalId);
     remove.push(runtimeId);
   }
 
@@ -176,4 +162,12 @@ export class SharedStream {
     if (remove.length) this.sink([], remove);
     if (add.length) this.sink(add, []);
   }
+}
+
+function hasMoved(from: Segment, to: Segment): boolean {
+  return Math.abs(from.startTime - to.startTime) >= MOVED_S;
+}
+
+function pathOf({ url, byteRange }: Segment): string {
+  return segmentRuntimeId(url.split("?", 1)[0] ?? url, byteRange);
 }
