@@ -46,10 +46,6 @@ export class FakeCore {
     FakeCore.last = this;
   }
 
-  getConfig() {
-    return { mainStream: { highDemandTimeWindow: 15 }, secondaryStream: { highDemandTimeWindow: 15 } };
-  }
-
   addEventListener() {}
   removeEventListener() {}
 

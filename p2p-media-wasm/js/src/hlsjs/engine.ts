@@ -11,7 +11,6 @@ import type {
   PlaylistLoaderContext,
 } from "hls.js";
 import { Core, type CoreConfig, type CoreEventMap, type CoreStats, type DefinedCoreConfig, type DynamicCoreConfig } from "../core/index.js";
-import { limitBuffer } from "./buffering.js";
 import { Bypass } from "./bypass.js";
 import { FragmentLoader, type LoaderSurroundings } from "./fragment-loader.js";
 import { type HlsConstructor, type HlsWithP2PClass, withEngine } from "./mixin.js";
@@ -142,7 +141,6 @@ export class HlsJsP2PEngine {
       if (bitrate) this.#core.setActiveLevelBitrate(bitrate);
     });
     on("hlsLevelUpdated" as Events.LEVEL_UPDATED, (_, { details, level }) => {
-      limitBuffer(hls, details, this.#demandWindow());
       this.#streams.playlistLoaded(details, hls.levels[level], "main", playlistOptions(hls));
     });
     // The first is sent by hls.js 1.6 and later before it asks for segments, the second by all versions, after.
@@ -155,12 +153,6 @@ export class HlsJsP2PEngine {
     on("hlsMediaAttached" as Events.MEDIA_ATTACHED, (_, { media }) => this.#playback.follow(media));
     on("hlsMediaDetaching" as Events.MEDIA_DETACHING, () => this.#playback.follow(null));
     on("hlsDestroying" as Events.DESTROYING, this.destroy);
-  }
-
-  /** Seconds ahead of the playhead within which segments are got from anywhere. */
-  #demandWindow(): number {
-    const { mainStream, secondaryStream } = this.#core.getConfig();
-    return Math.max(mainStream.highDemandTimeWindow, secondaryStream.highDemandTimeWindow);
   }
 
   #fragmentLoaderClass({ fLoader }: PageLoaders): LoaderClass<FragmentLoaderContext> {
