@@ -93,6 +93,7 @@ export class Graph {
     const radiusX = Math.min(width / 2 - 46, 190);
     const radiusY = height / 2 - 42;
     this.#list.classList.toggle("crowded", ids.length > MAX_LABELLED);
+    this.#list.parentElement.classList.toggle("few", ids.length <= 3);
     ids.forEach((id, i) => {
       const turn = Math.PI * (1 + (2 * i) / ids.length);
       const x = radiusX * Math.cos(turn);
