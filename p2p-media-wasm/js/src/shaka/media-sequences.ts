@@ -3,11 +3,17 @@
  */
 import { type ByteRange, segmentRuntimeId } from "../core/index.js";
 
+/** A media playlist as it was last. */
+type Listed = {
+  /** The number of each segment, by runtime id. */
+  numbers: Map<string, number>;
+  /** Absolute URLs by what stands in the playlist: most of a live playlist is as before. */
+  urls: Map<string, string>;
+};
+
 /** What the media playlists of one presentation say. */
 export class MediaSequences {
-  /** By the URL of the playlist: the numbers of its segments. */
-  private readonly playlists = new Map<string, Map<string, number>>();
-  /** By URL and byte range. */
+  private readonly playlists = new Map<string, Listed>();
   private readonly numbers = new Map<string, number>();
   private live = false;
 
@@ -21,20 +27,21 @@ export class MediaSequences {
     if (!text.startsWith("#EXTM3U") || !text.includes("#EXTINF")) return;
     this.live ||= !/^#EXT-X-(ENDLIST|PLAYLIST-TYPE:\s*VOD)/m.test(text);
     if (!this.live) return;
-    const numbers = numberSegments(text, url);
-    for (const segment of this.playlists.get(url)?.keys() ?? []) this.numbers.delete(segment);
-    this.playlists.set(url, numbers);
-    for (const [segment, number] of numbers) this.numbers.set(segment, number);
+    const before = this.playlists.get(url);
+    const listed = readSegments(text, url, before?.urls);
+    for (const segment of before?.numbers.keys() ?? []) this.numbers.delete(segment);
+    this.playlists.set(url, listed);
+    for (const [segment, number] of listed.numbers) this.numbers.set(segment, number);
   }
 
   /** The number of a listed segment. */
   numberOf(url: string, byteRange: ByteRange | undefined): number | undefined {
-    return this.numbers.get(segmentRuntimeId(resolve(url), byteRange));
+    return this.numbers.get(segmentRuntimeId(url, byteRange)) ?? this.numbers.get(segmentRuntimeId(resolve(url), byteRange));
   }
 }
 
-function numberSegments(text: string, playlistUrl: string): Map<string, number> {
-  const numbers = new Map<string, number>();
+function readSegments(text: string, playlistUrl: string, known: Map<string, string> | undefined): Listed {
+  const listed: Listed = { numbers: new Map(), urls: new Map() };
   let number = 0;
   let range: { length: number; offset: number | undefined } | undefined;
   let lastEnd = 0;
@@ -44,11 +51,13 @@ function numberSegments(text: string, playlistUrl: string): Map<string, number> 
       const start = range?.offset ?? lastEnd;
       const byteRange = range && { start, end: start + range.length - 1 };
       if (byteRange) lastEnd = byteRange.end + 1;
-      numbers.set(segmentRuntimeId(resolve(line, playlistUrl), byteRange), number++);
+      const url = listed.urls.get(line) ?? known?.get(line) ?? resolve(line, playlistUrl);
+      listed.urls.set(line, url);
+      listed.numbers.set(segmentRuntimeId(url, byteRange), number++);
       range = undefined;
       continue;
     }
-    const [tag = "", value = ""] = split(line);
+    const [tag, value] = split(line);
     if (tag === "#EXT-X-MEDIA-SEQUENCE") number = Number.parseInt(value, 10) || 0;
     else if (tag === "#EXT-X-SKIP") number += Number.parseInt(/SKIPPED-SEGMENTS=(\d+)/.exec(value)?.[1] ?? "0", 10);
     else if (tag === "#EXT-X-BYTERANGE") {
@@ -56,7 +65,7 @@ function numberSegments(text: string, playlistUrl: string): Map<string, number> 
       range = { length: Number.parseInt(length, 10), offset: offset === undefined ? undefined : Number.parseInt(offset, 10) };
     }
   }
-  return numbers;
+  return listed;
 }
 
 function split(line: string): [string, string] {
