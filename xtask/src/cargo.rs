@@ -60,12 +60,14 @@ pub(crate) fn fuzz(name: &str, seconds: u32) -> Result<(), Failure> {
     run(command.current_dir(folder), &format!("fuzzing {name}"))
 }
 
-fn built_program() -> Result<PathBuf, Failure> {
+/// Builds the program in release, and gives its path.
+pub(crate) fn built_program() -> Result<PathBuf, Failure> {
     cargo(&["build", "--release", "--package", "p2p-media-native", "--bin", "p2p-media"], &[])?;
     Ok(target_folder().join("release").join(format!("p2p-media{}", std::env::consts::EXE_SUFFIX)))
 }
 
-fn run(command: &mut Command, name: &str) -> Result<(), Failure> {
+/// Runs a program to its end.
+pub(crate) fn run(command: &mut Command, name: &str) -> Result<(), Failure> {
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure(format!("{name} failed ({status})"))),

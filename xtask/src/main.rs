@@ -1,8 +1,12 @@
 //! Chores of the project, started with `cargo xtask`. See `cargo xtask help`.
 
 mod cargo;
+mod npm;
 mod tidy;
+mod wasm;
+mod wasm_bindgen;
 mod wasm_size;
+mod web;
 
 use std::process::ExitCode;
 
@@ -13,6 +17,8 @@ cargo xtask COMMAND [ARGUMENTS]
 
   demo [ARGS]        Origin, tracker and viewers on this machine, over real WebRTC (see `cargo xtask demo --help`)
   test               Everything that must hold: format, lints, tests, documentation, tidiness
+  wasm               Make the npm package for web pages in target/npm/p2p-media (needs Node.js 20 or newer)
+  web [--port N]     Serve the example pages, streams to play and a tracker, to open in a browser (--host ADDR for other machines too)
   bench NAME [ARGS]  Measure: transport, engine, tracker, memory, manifest or wasm (all but wasm take --json FILE)
   fuzz NAME [SECS]   Feed a reader what nobody should send it: hls, mpd, sidx or peer_messages (needs nightly Rust and cargo-fuzz)
   interop ARGS       Beside official JS players, given the folder of a rig that runs them: --rig DIR [--case NAMES] [--tracker official|ours]
@@ -34,6 +40,8 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "demo" => demo(&rest),
         "test" => test(),
+        "wasm" => wasm::run_command(),
+        "web" => web::run_command(&rest),
         "bench" => bench(&rest),
         "fuzz" => fuzz(&rest),
         "interop" => cargo::node_with_program(&cargo::root().join("xtask/interop/official.mjs"), &rest),
