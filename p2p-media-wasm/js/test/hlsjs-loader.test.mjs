@@ -17,9 +17,9 @@ function loader({ hlsConfig = {}, bypass = new Bypass(), ranges = [], texts = {}
   const waiting = [];
   const Plain = loaderOf(texts, waiting);
   const plain = new Plain();
-  const playback = { expect: ({ start, end }) => expected.push([start, end]) };
+  const playback = { position: 12, expect: (start) => expected.push(start), distanceTo: (start) => start - playback.position };
   const surroundings = { core, bypass, playback };
-  return { loader: new FragmentLoader(hlsConfig, plain, surroundings), core, plain, waiting, expected, bypass };
+  return { loader: new FragmentLoader(hlsConfig, plain, surroundings), core, plain, playback, waiting, expected, bypass };
 }
 
 const context = (more = {}) => ({
@@ -49,7 +49,7 @@ const load = (setup, more) => {
 test("a segment that the engine knows comes through it", () => {
   const setup = loader();
   const calls = load(setup);
-  assert.deepEqual([setup.core.loads.map(({ id }) => id), setup.expected, setup.waiting.length], [[URL_A], [[12, 16]], 0]);
+  assert.deepEqual([setup.core.loads.map(({ id }) => id), setup.expected, setup.waiting.length], [[URL_A], [12], 0]);
   const data = new ArrayBuffer(1000);
   setup.core.loads[0].onSuccess({ data, bandwidth: 1000 });
   assert.deepEqual(calls.map(([name]) => name), ["progress", "success"]);
@@ -154,6 +154,16 @@ test("an engine that gives nothing is waited for as long as an origin would be",
     assert.equal(setup.waiting.length, 0);
     mock.timers.tick(1000);
     assert.deepEqual([setup.core.aborted, setup.waiting.length], [[URL_A], 1]);
+
+    // What is needed later may come later.
+    const early = loader();
+    early.playback.position = 1;
+    load(early);
+    mock.timers.tick(10_000);
+    assert.equal(early.waiting.length, 0);
+    early.playback.position = 2;
+    mock.timers.tick(10_000);
+    assert.equal(early.waiting.length, 1);
   } finally {
     mock.timers.reset();
   }

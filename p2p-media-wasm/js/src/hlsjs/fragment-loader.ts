@@ -22,6 +22,9 @@ export type LoaderSurroundings = {
 /** A segment that the engine was asked for. */
 type CoreRequest = {
   readonly segmentId: string;
+  /** Where it begins, in seconds. */
+  readonly start: number;
+  /** When it was asked for, and when the first byte came; milliseconds. */
   readonly startedAt: number;
   firstByteAt: number | undefined;
   /** Bytes that hls.js wants in larger pieces. */
@@ -58,8 +61,9 @@ export class FragmentLoader implements FragmentLoading {
     if (segmentId === undefined) {
       this.#loadPlainly(callbacks);
     } else {
-      this.#surroundings.playback.expect(context.part ?? context.frag);
-      this.#loadThroughCore(segmentId);
+      const { start } = context.part ?? context.frag;
+      this.#surroundings.playback.expect(start);
+      this.#loadThroughCore({ segmentId, start, startedAt: performance.now(), firstByteAt: undefined, pending: [], hasStreamed: false });
     }
   }
 
@@ -84,11 +88,9 @@ export class FragmentLoader implements FragmentLoading {
     return core.hasSegment(segmentId) && core.isSegmentLoadable(segmentId) ? segmentId : undefined;
   }
 
-  #loadThroughCore(segmentId: string): void {
-    const startedAt = performance.now();
-    const request: CoreRequest = { segmentId, startedAt, firstByteAt: undefined, pending: [], hasStreamed: false };
+  #loadThroughCore(request: CoreRequest): void {
     this.#request = request;
-    this.stats.loading.start = startedAt;
+    this.stats.loading.start = request.startedAt;
     this.#watch(request);
     void this.#askCore(request);
   }
@@ -165,13 +167,20 @@ export class FragmentLoader implements FragmentLoading {
     this.#plain.load(this.context, this.#config, callbacks);
   }
 
-  /** An engine that gives no byte for as long as hls.js would wait for an origin is not waited for any longer. */
+  /**
+   * An engine that gives no byte for as long as hls.js would wait for an origin is not waited for any longer. What is not needed so soon it
+   * may keep until a peer has time.
+   */
   #watch(request: CoreRequest): void {
     clearTimeout(this.#watchdog);
     const patienceMs = this.#config?.loadPolicy.maxTimeToFirstByteMs;
     if (!patienceMs || !Number.isFinite(patienceMs)) return;
     this.#watchdog = setTimeout(() => {
       if (this.#request !== request) return;
+      if (this.#surroundings.playback.distanceTo(request.start) * 1000 > patienceMs) {
+        this.#watch(request);
+        return;
+      }
       this.#surroundings.core.abortSegmentLoading(request.segmentId);
       this.#coreFailed(request);
     }, patienceMs);

@@ -1,17 +1,16 @@
-/** Tells the engine where playback stands: from the media element and, as long as that has nothing to play, from what hls.js asks for. */
+/** Tells the engine where playback stands: by the media element and, until that has something to play, by what hls.js asks for. */
 import type { Core } from "../core/index.js";
 
 /** Everything after which position or rate may be others. */
 const EVENTS = ["timeupdate", "seeking", "seeked", "ratechange", "play", "playing", "pause", "waiting", "ended"] as const;
 
-/** A stretch of the timeline that fragments and the media element share; seconds. */
-export type Stretch = { start: number; end: number };
-
 export class Playback {
   readonly #core: Core;
   #media: HTMLMediaElement | null = null;
-  /** What hls.js asked for last. */
-  #expected: Stretch | undefined;
+  /** Where the first segment asked for begins: playback will begin there, while the element still stands at 0. */
+  #start: number | undefined;
+  /** The element has come to where hls.js wants it. */
+  #hasBegun = false;
 
   constructor(core: Core) {
     this.#core = core;
@@ -23,47 +22,51 @@ export class Playback {
     for (const event of EVENTS) this.#media?.removeEventListener(event, this.#onEvent);
     this.#media = media;
     for (const event of EVENTS) media?.addEventListener(event, this.#onEvent);
+    if (this.#hasBegun) this.reset();
   }
 
-  /** hls.js asks for this stretch. Called before the engine is, which must know how soon it is needed. */
-  expect(stretch: Stretch): void {
-    this.#expected = { start: stretch.start, end: stretch.end };
+  /** hls.js asks for what begins at `start`, in seconds. The engine must know how soon that is needed when it is asked in turn. */
+  expect(start: number): void {
+    this.#start = Math.min(this.#start ?? start, start);
     this.#report();
   }
 
-  /** Another source is played, whose timeline is another. */
-  reset(): void {
-    this.#expected = undefined;
+  /** Seconds of media from where playback stands to `start`. */
+  distanceTo(start: number): number {
+    return start - this.#position();
   }
 
-  readonly #onEvent = (event: Event): void => {
-    const position = this.#media?.currentTime ?? 0;
-    const leavesExpected = this.#expected && (position < this.#expected.start || position > this.#expected.end);
-    // hls.js hears of seeks first: what it expects after one is what it asked for because of it.
-    if (event.type === "seeking" && leavesExpected) this.#expected = undefined;
+  /** Playback begins anew, perhaps on another timeline. */
+  reset(): void {
+    this.#start = undefined;
+    this.#hasBegun = false;
+  }
+
+  readonly #onEvent = ({ type }: Event): void => {
+    // Also the seek to where a live stream begins.
+    if (type === "seeking") this.#hasBegun = true;
     this.#report();
   };
 
   #report(): void {
     const media = this.#media;
-    if (!media && !this.#expected) return;
+    if (media && hasBuffered(media)) this.#hasBegun = true;
+    if (!this.#hasBegun && this.#start === undefined) return;
     // An element that waits for data stands still, whatever its rate.
     const moves = media && !media.paused && media.readyState >= media.HAVE_FUTURE_DATA;
     this.#core.updatePlayback(this.#position(), moves ? media.playbackRate : 0);
   }
 
-  /** The element stands at 0 until the first segment of a live stream is there: then playback begins where hls.js loads. */
   #position(): number {
     const position = this.#media?.currentTime ?? 0;
-    const expected = this.#expected;
-    if (!expected || (this.#media && hasBuffered(this.#media, position))) return position;
-    return Math.min(Math.max(position, expected.start), expected.end);
+    return this.#hasBegun ? position : (this.#start ?? position);
   }
 }
 
-function hasBuffered({ buffered }: HTMLMediaElement, position: number): boolean {
+/** True when an element has something to play where it stands. */
+function hasBuffered({ buffered, currentTime }: HTMLMediaElement): boolean {
   for (let i = 0; i < buffered.length; i++) {
-    if (buffered.start(i) <= position && position <= buffered.end(i)) return true;
+    if (buffered.start(i) <= currentTime && currentTime <= buffered.end(i)) return true;
   }
   return false;
 }
