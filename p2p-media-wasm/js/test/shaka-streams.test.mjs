@@ -30,6 +30,17 @@ test("of equal DASH streams all but the first have a number; copies in HLS have 
   assert.deepEqual(dubbed.slice(1).map(({ properties }) => properties.name), ["Main", "Main#2", "Main"]);
 });
 
+test("what Shaka has found in HLS segments does not count", () => {
+  const video = stream(1, null, { width: 640, height: 360, frameRate: 25 });
+  const given = [{ bandwidth: 1000, video, audio: null }];
+  const listed = (text) => {
+    const [{ properties }] = describeStreams(given, "hls", text);
+    return [properties.bitrate, properties.width, properties.height, properties.frameRate];
+  };
+  assert.deepEqual(listed("#EXT-X-STREAM-INF:BANDWIDTH=1000,RESOLUTION=640x360"), [1000, 640, 360, undefined]);
+  assert.deepEqual(listed("#EXT-X-STREAM-INF:BANDWIDTH=1000,FRAME-RATE=25"), [1000, undefined, undefined, 25]);
+});
+
 /** A stream whose segments have their positions as numbers, and what is registered of it. */
 function shared(index) {
   const registered = new Map();

@@ -18,6 +18,7 @@ export class Session {
   manifestUrl: string | undefined;
   private manifest: Manifest | undefined;
   private readonly sequences = new MediaSequences();
+  private multivariantPlaylist: string | undefined;
   private readonly described = new Map<Stream, DescribedStream>();
   private readonly streams = new Map<Stream, SharedStream>();
   /** Where to register. Absent while another presentation is played. */
@@ -38,7 +39,10 @@ export class Session {
   /** A manifest or playlist of this presentation has been loaded. */
   readManifest(data: BufferSource, url: string): void {
     this.manifestUrl ??= url;
-    if (this.protocol === "hls") this.sequences.read(new TextDecoder().decode(data), url);
+    if (this.protocol !== "hls") return;
+    const text = new TextDecoder().decode(data);
+    if (text.includes("#EXT-X-STREAM-INF")) this.multivariantPlaylist ??= text;
+    else this.sequences.read(text, url);
   }
 
   /** True when the stream is one of those that are played together here, whether shared or not. */
@@ -103,7 +107,7 @@ export class Session {
 
   /** Streams are known by what the manifest says: Shaka changes their properties when it has seen their segments. */
   private describe(manifest: Manifest): void {
-    for (const described of describeStreams(manifest.variants, this.protocol)) {
+    for (const described of describeStreams(manifest.variants, this.protocol, this.multivariantPlaylist)) {
       if (!this.described.has(described.stream)) this.described.set(described.stream, described);
     }
   }

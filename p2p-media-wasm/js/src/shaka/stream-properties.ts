@@ -15,12 +15,14 @@ const AUDIO_CODECS = ["mp4a", "ac-3", "ec-3", "ec+3", "opus", "vorb", "flac"];
  *
  * Streams of one DASH manifest with equal properties hold different media; official viewers have one swarm for all of them. It belongs to the
  * first; the k-th has `#k` added to its name. In HLS such streams are copies of each other, for servers that fail.
+ *
+ * Some versions of Shaka have looked into segments by now; only what `multivariantPlaylist` lists counts then.
  */
-export function describeStreams(variants: Iterable<Variant>, protocol: "hls" | "dash"): DescribedStream[] {
+export function describeStreams(variants: Iterable<Variant>, protocol: "hls" | "dash", multivariantPlaylist?: string): DescribedStream[] {
   const described = new Map<Stream, DescribedStream>();
   for (const { bandwidth, video, audio } of variants) {
     if (video && !described.has(video)) {
-      described.set(video, { stream: video, type: "main", properties: videoProperties(video, bandwidth) });
+      described.set(video, { stream: video, type: "main", properties: listed(videoProperties(video, bandwidth), multivariantPlaylist) });
     }
     if (audio && !described.has(audio)) {
       const type = video ? "secondary" : "main";
@@ -44,6 +46,13 @@ function videoProperties(video: Stream, bitrate: number): StreamProperties {
     frameRate: video.frameRate,
     videoRange: video.hdr,
   };
+}
+
+function listed(properties: StreamProperties, multivariantPlaylist: string | undefined): StreamProperties {
+  if (multivariantPlaylist === undefined) return properties;
+  const { width, height, frameRate, ...others } = properties;
+  const lists = (attribute: string) => multivariantPlaylist.includes(`${attribute}=`);
+  return { ...others, ...(lists("RESOLUTION") && { width, height }), ...(lists("FRAME-RATE") && { frameRate }) };
 }
 
 function audioProperties(audio: Stream): StreamProperties {
