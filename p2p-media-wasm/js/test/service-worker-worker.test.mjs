@@ -145,20 +145,21 @@ test("tabs share one engine, and another takes over when its tab goes", async ()
     client.hello();
     return client;
   };
-  const [first, second] = [page("a"), page("b")];
+  const [first, second, third] = ["a", "b", "c"].map(page);
   const play = async (id) => {
     for (const name of ["master", "media"]) await (await scope.request(id, `https://o.example/${name}.m3u8`)).text();
     await after(20);
     return (await scope.request(id, SEGMENT)).text();
   };
-  assert.deepEqual([await play("a"), await play("b")], ["a", "a"]);
+  assert.deepEqual([await play("a"), await play("b"), await play("c")], ["a", "a", "a"]);
   const manifests = (client) => client.asked.filter(({ p2pMedia }) => p2pMedia === "manifest").map(({ url }) => url.slice(18));
-  assert.deepEqual([manifests(first).length, manifests(second).length], [4, 0]);
+  assert.deepEqual([manifests(first).length, manifests(second).length], [6, 0]);
 
   scope.say(first, { p2pMedia: "bye" });
   await after(20);
   assert.deepEqual(manifests(second), ["master.m3u8", "media.m3u8"]);
-  assert.equal(await (await scope.request("b", SEGMENT)).text(), "b");
+  assert.equal(manifests(third).length, 0, "one is enough");
+  for (const id of ["b", "c"]) assert.equal(await (await scope.request(id, SEGMENT)).text(), "b");
 });
 
 test("a tab that no longer answers is left for one's own", async () => {

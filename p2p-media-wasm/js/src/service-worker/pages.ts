@@ -76,11 +76,11 @@ export class Pages {
   }
 
   /** A page is gone, or does not serve any more. Others go on with what it served them. */
-  bye(clientId: string): void {
+  async bye(clientId: string): Promise<void> {
     const gone = this.pages.get(clientId);
     this.pages.delete(clientId);
     this.texts.delete(clientId);
-    if (gone) this.takeOver(gone);
+    if (gone) await this.takeOver(gone);
   }
 
   /** Asks a client, once in the worker's life, whether it has a page half that was forgotten. */
@@ -94,7 +94,7 @@ export class Pages {
   /** Forgets pages that are not there any more: some leave without a word. */
   async sweep(isThere: (clientId: string) => Promise<boolean>): Promise<void> {
     for (const clientId of [...this.pages.keys()]) {
-      if (!(await isThere(clientId))) this.bye(clientId);
+      if (!(await isThere(clientId))) await this.bye(clientId);
     }
   }
 
@@ -119,10 +119,10 @@ export class Pages {
   }
 
   /** A page leaves questions unanswered: another may do better. */
-  isSlow(page: Page): void {
+  async isSlow(page: Page): Promise<void> {
     if (page.isSlow) return;
     page.isSlow = true;
-    this.takeOver(page);
+    await this.takeOver(page);
   }
 
   private readerOf(own: Page, name: string): Page {
@@ -131,14 +131,14 @@ export class Pages {
     return others.find((page) => page.served.manifests.includes(name)) ?? own;
   }
 
-  /** Pages whose manifests another page read go on by themselves: the first of them for all. */
-  private takeOver(gone: Page): void {
-    for (const page of this.pages.values()) {
+  /** A page whose manifests another one read goes on by itself, and the next such page finds that it is read again. */
+  private async takeOver(gone: Page): Promise<void> {
+    for (const page of [...this.pages.values()]) {
       if (page === gone) continue;
       const texts = [...(this.texts.get(page.client.id) ?? [])];
-      const lost = texts.some(([name]) => gone.served.manifests.includes(name) && this.readerOf(page, name) === page);
-      if (!lost || texts.some(([name]) => page.served.manifests.includes(name))) continue;
-      for (const [, message] of texts) void page.read(message);
+      const isRead = (name: string): boolean => page.served.manifests.includes(name) || this.readerOf(page, name) !== page;
+      if (!texts.some(([name]) => gone.served.manifests.includes(name) && !isRead(name))) continue;
+      await Promise.all(texts.map(([, message]) => page.read(message)));
     }
   }
 

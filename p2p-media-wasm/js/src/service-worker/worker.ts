@@ -30,7 +30,7 @@ scope.addEventListener("message", (event: ExtendableMessageEvent) => {
       pages.hello(client, message.served);
       return event.waitUntil(pages.sweep(isThere));
     case "bye":
-      return pages.bye(client.id);
+      return event.waitUntil(pages.bye(client.id));
     case "claim":
       return event.waitUntil(scope.clients.claim());
   }
@@ -81,7 +81,7 @@ async function fromPages(event: FetchEvent, own: Page): Promise<Response | undef
     const message = { p2pMedia: "segment", clientId, isOwn, url: request.url, range, headers: pageHeaders(request.headers), credentials } as const;
     const response = await segmentResponse(page, message, request);
     if (response instanceof Response) return response;
-    if (response === "slow" && !isOwn) pages.isSlow(page);
+    if (response === "slow" && !isOwn) event.waitUntil(pages.isSlow(page));
     if (response !== "refused") return undefined;
   }
   return undefined;
