@@ -26,7 +26,7 @@ mod streams;
 mod throughput;
 mod uploads;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -47,6 +47,7 @@ use crate::error::{CloseReason, RequestError, SegmentError};
 use crate::event::Stats;
 use crate::identity::PeerId;
 use crate::media::{SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
+use crate::sorted_map::{SortedMap, SortedSet};
 use crate::timestamp::Timestamp;
 
 /// A timer served this much too late means that the whole program stood still (a laptop slept, a tab was in the background): time then
@@ -69,13 +70,13 @@ pub struct Engine {
     outputs: VecDeque<Output>,
     deadlines: Deadlines,
     playhead: PlayheadTrack,
-    streams: BTreeMap<StreamKey, StreamState>,
+    streams: SortedMap<StreamKey, StreamState>,
     downloads: Downloads,
-    requests: BTreeMap<PlayerRequestId, SegmentKey>,
-    loads_for_players: BTreeMap<LoadId, PlayerRequestId>,
-    loads_for_uploads: BTreeMap<LoadId, ConnectionId>,
+    requests: SortedMap<PlayerRequestId, SegmentKey>,
+    loads_for_players: SortedMap<LoadId, PlayerRequestId>,
+    loads_for_uploads: SortedMap<LoadId, ConnectionId>,
     stored: StoredSegments,
-    handshakes: BTreeMap<ConnectionId, Handshake>,
+    handshakes: SortedMap<ConnectionId, Handshake>,
     peers: Peers,
     /// Peers that are not met again before a time.
     banned: LruCache<PeerId, Timestamp>,
@@ -84,9 +85,9 @@ pub struct Engine {
     origin_speed: OriginSpeed,
     stats: Stats,
     /// Streams about which must be decided again before this input is done with.
-    dirty_streams: BTreeSet<StreamKey>,
+    dirty_streams: SortedSet<StreamKey>,
     /// Streams of which peers must be told anew what we have.
-    announcements_due: BTreeSet<StreamKey>,
+    announcements_due: SortedSet<StreamKey>,
     /// Storage has failed once.
     storage_has_failed: bool,
     is_shutting_down: bool,
@@ -117,21 +118,21 @@ impl Engine {
             outputs: VecDeque::new(),
             deadlines: Deadlines::default(),
             playhead: PlayheadTrack::default(),
-            streams: BTreeMap::new(),
+            streams: SortedMap::new(),
             downloads: Downloads::default(),
-            requests: BTreeMap::new(),
-            loads_for_players: BTreeMap::new(),
-            loads_for_uploads: BTreeMap::new(),
+            requests: SortedMap::new(),
+            loads_for_players: SortedMap::new(),
+            loads_for_uploads: SortedMap::new(),
             stored: StoredSegments::new(config.segment_storage_limit_bytes),
-            handshakes: BTreeMap::new(),
+            handshakes: SortedMap::new(),
             peers: Peers::new(),
             banned: LruCache::unbounded(),
             trackers: config.announce_trackers.iter().map(|url| TrackerState::new(url)).collect(),
             uploads: UploadQueue::new(config.upload_rate_limit, now),
             origin_speed: OriginSpeed::default(),
             stats: Stats::default(),
-            dirty_streams: BTreeSet::new(),
-            announcements_due: BTreeSet::new(),
+            dirty_streams: SortedSet::new(),
+            announcements_due: SortedSet::new(),
             storage_has_failed: false,
             is_shutting_down: false,
             config,
@@ -309,7 +310,7 @@ impl Engine {
             tracing::warn!(key = stream.key.0, "a stream too many is not shared: {MAX_STREAMS} are registered");
             return;
         }
-        self.streams.entry(stream.key).or_insert_with(|| StreamState::new(stream));
+        self.streams.get_or_insert_with(stream.key, || StreamState::new(stream));
     }
 
     fn stream_updated(&mut self, key: StreamKey, update: StreamUpdate) {
@@ -364,7 +365,7 @@ impl Engine {
     fn join_swarm(&mut self, key: StreamKey) {
         let Some(state) = self.streams.get_mut(&key) else { return };
         if state.swarm.is_none() && !options(&self.config, state.stream.kind).p2p_disabled && !self.is_shutting_down {
-            state.swarm = Some(Swarm { joined_at: self.now, connected: BTreeSet::new(), official_announcement: Vec::new() });
+            state.swarm = Some(Swarm { joined_at: self.now, connected: SortedSet::new(), official_announcement: Vec::new() });
             self.track_swarm(key);
         }
     }

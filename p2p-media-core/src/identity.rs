@@ -13,6 +13,7 @@ use sha1::{Digest, Sha1};
 
 use self::js_text::{cmp_utf16, first_utf16_units, js_number, js_number_to_string, js_trim};
 use crate::media::StreamKind;
+use crate::sort::sort_by;
 
 /// The protocol label that begins a swarm id of P2P Media Loader 2.x.
 pub const PROTOCOL_LABEL: &str = "v2";
@@ -61,7 +62,12 @@ pub fn stream_id(properties: &StreamProperties) -> String {
         text(&properties.frame_rate, normalise_frame_rate),
         text(&properties.video_range, |range| js_trim(range).to_uppercase()),
     ];
-    BASE64.encode(Sha1::digest(normalised.join("-")))
+    stream_id_of_text(&normalised.join("-"))
+}
+
+/// The id of a stream whose properties are normalised and joined already. In a browser JavaScript itself does that, whose rules they are.
+pub fn stream_id_of_text(normalised: &str) -> String {
+    BASE64.encode(Sha1::digest(normalised))
 }
 
 /// The part of a manifest's URL (after redirects) that names its swarms: all before the first `?`.
@@ -148,7 +154,7 @@ shown_as_id!(InfoHash, PeerId);
 fn normalise_codecs(codecs: &str) -> String {
     // An empty list has no items; a list of empty items keeps its commas.
     let mut codecs: Vec<String> = codecs.split(',').map(|codec| avc_in_hex(&js_trim(codec).to_lowercase())).collect();
-    codecs.sort_by(|a, b| cmp_utf16(a, b));
+    sort_by(&mut codecs, |a, b| cmp_utf16(a, b));
     codecs.join(",")
 }
 

@@ -17,5 +17,7 @@ pub mod peer_protocol;
 pub mod segment_bytes;
 pub mod segment_validator;
 pub mod session;
+mod sort;
+mod sorted_map;
 pub mod timestamp;
 pub mod tracker_protocol;

@@ -5,6 +5,7 @@
 //! [`TrackerMisbehaved`].
 
 mod incoming;
+mod json;
 mod latin1;
 mod outgoing;
 

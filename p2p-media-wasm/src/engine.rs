@@ -18,7 +18,7 @@ mod watched;
 use p2p_media_core::backend::Backend;
 use wasm_bindgen::JsValue;
 
-pub use api::{Engine, stream_id};
+pub use api::{Engine, stream_id_of};
 pub use clock::BrowserClock;
 pub use data_channel::BrowserChannel;
 pub use host::Host;

@@ -159,8 +159,15 @@ fn number<T: PartialOrd + fmt::Display>(option: &str, value: T, allowed: RangeIn
 }
 
 fn time(option: &str, value: Duration, allowed: RangeInclusive<Duration>) -> Result<(), ConfigError> {
-    let seconds = |time: &Duration| format!("{} s", time.as_secs_f64());
     check(allowed.contains(&value), option, &seconds(&value), || format!("from {} to {}", seconds(allowed.start()), seconds(allowed.end())))
+}
+
+/// Without floating-point numbers, whose printing is large for a page.
+fn seconds(time: &Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        millis => format!("{}.{} s", time.as_secs(), format!("{millis:03}").trim_end_matches('0')),
+    }
 }
 
 fn text(option: &str, value: &str, right: bool, allowed: &str) -> Result<(), ConfigError> {

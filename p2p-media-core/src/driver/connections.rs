@@ -1,15 +1,16 @@
 //! Peer connections: the handshake, then one loop that receives and one that sends.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use bytes::Bytes;
 
 use super::jobs::{Channel, Connection, Job, JobQueue, Running};
 use crate::backend::{Backend, PeerTransportError};
 use crate::engine::input::{ConnectionId, Input};
+use crate::sorted_map::SortedMap;
 
 pub(super) struct Connections<B: Backend> {
-    links: BTreeMap<ConnectionId, Link<B>>,
+    links: SortedMap<ConnectionId, Link<B>>,
 }
 
 /// One connection. Dropping it closes it: all its jobs and handles go.
@@ -41,7 +42,7 @@ type Made<B> = Result<(Connection<B>, String), PeerTransportError>;
 
 impl<B: Backend> Connections<B> {
     pub(super) const fn new() -> Self {
-        Self { links: BTreeMap::new() }
+        Self { links: SortedMap::new() }
     }
 
     pub(super) fn offer(&mut self, jobs: &mut JobQueue<B>, id: ConnectionId, label: String) {

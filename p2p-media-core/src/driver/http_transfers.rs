@@ -1,20 +1,19 @@
 //! Transfers from the origin: fetch, then the body chunk by chunk.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::jobs::{Body, Job, JobQueue, Running};
 use crate::backend::{Backend, HttpError, HttpHead, HttpRequest};
 use crate::engine::input::{HttpId, Input};
+use crate::sorted_map::SortedMap;
 
 pub(super) struct HttpTransfers {
-    running: BTreeMap<HttpId, Running>,
+    running: SortedMap<HttpId, Running>,
 }
 
 impl HttpTransfers {
     pub(super) const fn new() -> Self {
-        Self { running: BTreeMap::new() }
+        Self { running: SortedMap::new() }
     }
 
     pub(super) fn start<B: Backend>(&mut self, jobs: &mut JobQueue<B>, id: HttpId, request: HttpRequest) {

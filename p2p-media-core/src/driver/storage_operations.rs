@@ -1,27 +1,27 @@
 //! Storage operations in order: those on one segment run one after another, those on different segments side by side.
 
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 use super::jobs::{Job, JobQueue};
 use crate::backend::Backend;
 use crate::media::SegmentKey;
+use crate::sorted_map::SortedMap;
 
 pub(super) struct StorageOperations<B: Backend> {
     /// What waits behind the operation that runs, for every segment that has one running.
-    waiting: BTreeMap<SegmentKey, VecDeque<Job<B>>>,
+    waiting: SortedMap<SegmentKey, VecDeque<Job<B>>>,
 }
 
 impl<B: Backend> StorageOperations<B> {
     pub(super) const fn new() -> Self {
-        Self { waiting: BTreeMap::new() }
+        Self { waiting: SortedMap::new() }
     }
 
     pub(super) fn start(&mut self, jobs: &mut JobQueue<B>, key: SegmentKey, job: Job<B>) {
-        match self.waiting.entry(key) {
-            Entry::Occupied(mut waiting) => waiting.get_mut().push_back(job),
-            Entry::Vacant(none) => {
-                none.insert(VecDeque::new());
+        match self.waiting.get_mut(&key) {
+            Some(waiting) => waiting.push_back(job),
+            None => {
+                self.waiting.insert(key, VecDeque::new());
                 jobs.start_unattended(job);
             }
         }

@@ -1,12 +1,13 @@
 //! Websockets to trackers: one after another for each tracker. A socket that is being closed lives on, unseen by the engine, until what
 //! was sent is out.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::jobs::{Job, JobQueue, Running, SocketId, Websocket};
 use crate::backend::{Backend, TrackerError};
 use crate::engine::input::{Input, TrackerId};
+use crate::sorted_map::SortedMap;
 
 /// Frames that wait for a tracker; further ones are dropped, as a tracker that is this far behind does not read.
 const MAX_WAITING_FRAMES: usize = 256;
@@ -14,9 +15,9 @@ const MAX_WAITING_FRAMES: usize = 256;
 const MAX_CLOSING_SOCKETS: usize = 32;
 
 pub(super) struct TrackerSockets<B: Backend> {
-    sockets: BTreeMap<SocketId, Socket<B>>,
+    sockets: SortedMap<SocketId, Socket<B>>,
     /// The socket of each tracker that the engine knows as open or being opened.
-    current: BTreeMap<TrackerId, SocketId>,
+    current: SortedMap<TrackerId, SocketId>,
     next: u64,
 }
 
@@ -34,7 +35,7 @@ struct Socket<B: Backend> {
 
 impl<B: Backend> TrackerSockets<B> {
     pub(super) const fn new() -> Self {
-        Self { sockets: BTreeMap::new(), current: BTreeMap::new(), next: 0 }
+        Self { sockets: SortedMap::new(), current: SortedMap::new(), next: 0 }
     }
 
     pub(super) fn open(&mut self, jobs: &mut JobQueue<B>, tracker: TrackerId, url: Arc<str>) {

@@ -1,7 +1,5 @@
 //! Outputs into jobs, and what came of jobs into inputs.
 
-use std::collections::BTreeMap;
-
 use futures::future::AbortRegistration;
 
 use super::connections::Connections;
@@ -14,10 +12,11 @@ use crate::engine::input::{Input, PlayerRequestId};
 use crate::engine::output::Output;
 use crate::segment_validator::SegmentToValidate;
 use crate::session::{Command, EventSubscribers, ReaderSink};
+use crate::sorted_map::SortedMap;
 
 pub(super) struct Translation<B: Backend> {
     jobs: JobQueue<B>,
-    readers: BTreeMap<PlayerRequestId, ReaderSink>,
+    readers: SortedMap<PlayerRequestId, ReaderSink>,
     transfers: HttpTransfers,
     trackers: TrackerSockets<B>,
     connections: Connections<B>,
@@ -29,7 +28,7 @@ impl<B: Backend> Translation<B> {
     pub(super) const fn new(events: EventSubscribers) -> Self {
         Self {
             jobs: JobQueue::new(),
-            readers: BTreeMap::new(),
+            readers: SortedMap::new(),
             transfers: HttpTransfers::new(),
             trackers: TrackerSockets::new(),
             connections: Connections::new(),

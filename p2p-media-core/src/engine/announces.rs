@@ -1,7 +1,6 @@
 //! Trackers: when to connect, when to announce each swarm, and with which offers. All configured trackers are used at once, so that one
 //! that fails is made up for by the others; peers stay connected whatever happens to a tracker.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use super::output::Output;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::media::StreamKey;
+use crate::sorted_map::SortedMap;
 use crate::timestamp::Timestamp;
 use crate::tracker_protocol::{Announce, AnnounceEvent, Offer, TrackerMessage};
 
@@ -36,7 +36,7 @@ pub(super) struct TrackerState {
     link: Link,
     /// Failed attempts in a row; back to 0 when the tracker says something sensible.
     failures: u32,
-    swarms: BTreeMap<StreamKey, TrackedSwarm>,
+    swarms: SortedMap<StreamKey, TrackedSwarm>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub(super) enum SwarmSize {
 
 impl TrackerState {
     pub(super) fn new(url: &str) -> Self {
-        Self { url: url.into(), link: Link::Closed, failures: 0, swarms: BTreeMap::new() }
+        Self { url: url.into(), link: Link::Closed, failures: 0, swarms: SortedMap::new() }
     }
 
     pub(super) fn is_open(&self) -> bool {

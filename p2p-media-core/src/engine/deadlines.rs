@@ -1,9 +1,8 @@
 //! One table of timers: at most one per purpose.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::input::{ConnectionId, TrackerId};
 use crate::media::{SegmentKey, StreamKey};
+use crate::sorted_map::{SortedMap, SortedSet};
 use crate::timestamp::Timestamp;
 
 /// What a timer is for.
@@ -28,8 +27,8 @@ pub(super) enum Deadline {
 /// The timers that are set.
 #[derive(Debug, Default)]
 pub(super) struct Deadlines {
-    by_time: BTreeSet<(Timestamp, Deadline)>,
-    by_purpose: BTreeMap<Deadline, Timestamp>,
+    by_time: SortedSet<(Timestamp, Deadline)>,
+    by_purpose: SortedMap<Deadline, Timestamp>,
 }
 
 impl Deadlines {

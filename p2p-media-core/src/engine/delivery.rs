@@ -57,7 +57,7 @@ impl Engine {
         let stream_options = options(&self.config, kind);
         let held_back = stream_options.validate_p2p_segment || stream_options.validate_http_segment;
         let now = self.now;
-        self.downloads.by_segment.entry(key).or_insert_with(|| Download::new(segment, kind, now, held_back))
+        self.downloads.by_segment.get_or_insert_with(key, || Download::new(segment, kind, now, held_back))
     }
 
     /// The player gave up. A fetch that nobody waits for is ended at once: the player may need its bandwidth for another.

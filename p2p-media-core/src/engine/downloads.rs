@@ -1,7 +1,5 @@
 //! One entry per segment that is being loaded or waited for: its bytes so far, where they come from, and who waits.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::input::{ConnectionId, HttpId, PlayerRequestId, ValidationId};
 use crate::backend::HttpRequest;
 use crate::error::SegmentError;
@@ -9,6 +7,7 @@ use crate::event::SegmentSource;
 use crate::identity::PeerId;
 use crate::media::{Segment, SegmentForm, SegmentKey, StreamKey, StreamKind};
 use crate::segment_bytes::SegmentBytes;
+use crate::sorted_map::{SortedMap, SortedSet};
 use crate::timestamp::Timestamp;
 
 /// A fetch that has run for less is not judged.
@@ -38,11 +37,11 @@ pub(super) struct Download {
     pub(super) http_retry_at: Timestamp,
     pub(super) last_failure: Option<SegmentError>,
     /// Connections that failed to give it.
-    pub(super) refused_by: BTreeMap<ConnectionId, Refusal>,
+    pub(super) refused_by: SortedMap<ConnectionId, Refusal>,
     /// The connections that gave bytes of it.
-    pub(super) given_by: BTreeSet<ConnectionId>,
+    pub(super) given_by: SortedSet<ConnectionId>,
     /// Peers of ours that get its bytes from us as they arrive.
-    pub(super) followers: BTreeSet<ConnectionId>,
+    pub(super) followers: SortedSet<ConnectionId>,
     pub(super) last_follower: Option<ConnectionId>,
     /// When it was first seen that a peer of ours is loading it.
     pub(super) relay_seen_at: Option<Timestamp>,
@@ -122,9 +121,9 @@ impl Download {
             left_origin: false,
             http_retry_at: Timestamp::ZERO,
             last_failure: None,
-            refused_by: BTreeMap::new(),
-            given_by: BTreeSet::new(),
-            followers: BTreeSet::new(),
+            refused_by: SortedMap::new(),
+            given_by: SortedSet::new(),
+            followers: SortedSet::new(),
             last_follower: None,
             relay_seen_at: None,
             whole_seen_at: None,
@@ -168,7 +167,7 @@ impl Download {
 
     /// Notes that a connection failed to give it.
     pub(super) fn refuse(&mut self, connection: ConnectionId, refusal: Refusal) {
-        let noted = self.refused_by.entry(connection).or_insert(refusal);
+        let noted = self.refused_by.get_or_insert_with(connection, || refusal);
         if *noted != Refusal::Altogether {
             *noted = refusal;
         }
@@ -207,10 +206,10 @@ impl Download {
 /// All downloads, and the fetches by their id.
 #[derive(Debug, Default)]
 pub(super) struct Downloads {
-    pub(super) by_segment: BTreeMap<SegmentKey, Download>,
-    pub(super) by_http: BTreeMap<HttpId, SegmentKey>,
+    pub(super) by_segment: SortedMap<SegmentKey, Download>,
+    pub(super) by_http: SortedMap<HttpId, SegmentKey>,
     /// Checks in progress, and the peer that gave the last byte.
-    pub(super) by_validation: BTreeMap<ValidationId, (SegmentKey, Option<PeerId>)>,
+    pub(super) by_validation: SortedMap<ValidationId, (SegmentKey, Option<PeerId>)>,
 }
 
 impl Downloads {

@@ -324,7 +324,7 @@ mod tests {
             let outputs = give(&mut engine, Input::PeerMessage(connections[speaks], Bytes::from_static(ANNOUNCEMENT)));
             assert_eq!(closed(&outputs), [connections[1 - speaks]]);
             assert_eq!(connected(&engine), [connections[speaks]]);
-            assert!(engine.peers[&connections[speaks]].announced.is_some());
+            assert!(engine.peers.get(&connections[speaks]).unwrap().announced.is_some());
             // It has been told what we have.
             let told = |outputs: &[Output]| outputs.iter().any(|o| matches!(o, Output::SendToPeer(to, _) if *to == connections[speaks]));
             assert_eq!(told(&outputs), speaks == 1);

@@ -1,6 +1,5 @@
 //! Who is connected: what each peer has, how fast it has been and how well it behaves.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,6 +9,7 @@ use super::uploads::Upload;
 use crate::identity::PeerId;
 use crate::media::{SegmentId, SegmentKey, StreamKey, StreamKind};
 use crate::peer_protocol::{IncomingSegment, MessageReader};
+use crate::sorted_map::SortedMap;
 use crate::timestamp::Timestamp;
 use crate::tracker_protocol::OfferId;
 
@@ -150,7 +150,7 @@ impl PeerDownload {
 }
 
 /// All connected peers.
-pub(super) type Peers = BTreeMap<ConnectionId, Peer>;
+pub(super) type Peers = SortedMap<ConnectionId, Peer>;
 
 #[cfg(test)]
 mod tests {

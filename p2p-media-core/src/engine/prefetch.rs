@@ -67,10 +67,10 @@ impl Engine {
 
     fn best_free_peer_with(&self, key: SegmentKey) -> Option<ConnectionId> {
         let swarm = self.streams.get(&key.stream)?.swarm.as_ref()?;
-        let free = swarm.connected.iter().filter(|connection| {
-            self.peers.get(connection).is_some_and(|peer| peer.download.is_none() && peer.has(key.id))
-                && self.may_be_prefetched(key, **connection)
+        let free = swarm.connected.iter().filter_map(|connection| {
+            let peer = self.peers.get(connection).filter(|peer| peer.download.is_none() && peer.has(key.id))?;
+            self.may_be_prefetched(key, *connection).then_some((*connection, peer))
         });
-        free.min_by_key(|connection| spread(&self.peers[*connection].id.0, key.id.0 as u64 ^ self.own_number)).copied()
+        free.min_by_key(|(_, peer)| spread(&peer.id.0, key.id.0 as u64 ^ self.own_number)).map(|(connection, _)| connection)
     }
 }

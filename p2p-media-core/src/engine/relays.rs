@@ -13,6 +13,7 @@ use super::peers::Peer;
 use super::random::spread;
 use crate::config::StreamConfig;
 use crate::media::SegmentKey;
+use crate::sort::sort_by;
 use crate::timestamp::Timestamp;
 
 /// Peers that take a segment from one that is loading it, as far as that one is asked by rule.
@@ -97,8 +98,8 @@ impl Engine {
         if roots.is_empty() {
             return (None, 0);
         }
-        roots.sort_unstable();
-        others.sort_unstable();
+        sort_by(&mut roots, Ord::cmp);
+        sort_by(&mut others, Ord::cmp);
         let is_paced = self.downloads.by_segment.get(&key).is_some_and(Download::is_paced);
         let children = if is_paced { CHILDREN_OF_PACED } else { CHILDREN };
         let above = index / children;

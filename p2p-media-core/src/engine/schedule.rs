@@ -23,6 +23,7 @@ use super::streams::options;
 use crate::config::StreamConfig;
 use crate::error::SegmentError;
 use crate::media::{SegmentForm, SegmentKey, StreamKey};
+use crate::sort::sort_by;
 use crate::timestamp::Timestamp;
 
 /// Segments looked at in the near window; more are nearer than any deadline only with tiny segments.
@@ -108,7 +109,7 @@ impl Engine {
             let near = near.take(MOST_NEAR_SEGMENTS).map(|segment| (segment.start, SegmentKey { stream, id: segment.id }));
             demanded.extend(near.filter(|(_, key)| !self.stored.contains(*key)));
         }
-        demanded.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        sort_by(&mut demanded, |a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         demanded.dedup();
         demanded.into_iter().map(|(_, key)| key).collect()
     }

@@ -1,9 +1,11 @@
 //! The segments of one stream in playing order, found by number or by time.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::ops::RangeInclusive;
 
 use crate::media::{Segment, SegmentId, StreamUpdate};
+use crate::sort::sort_by;
+use crate::sorted_map::SortedMap;
 
 /// Most segments of one stream: 55 hours of 2 s segments. The oldest make room.
 const MAX_SEGMENTS: usize = 100_000;
@@ -20,7 +22,7 @@ const MOST_COUNTED: usize = 4096;
 pub(super) struct SegmentList {
     whole: ByTime,
     parts: ByTime,
-    /// When each segment begins, which leads to its place.
+    /// When each segment begins, which leads to its place. A tree: a hundred thousand may come and go in any order.
     starts: BTreeMap<SegmentId, f64>,
 }
 
@@ -69,12 +71,12 @@ impl SegmentList {
         if way(first) == way(last) {
             return vec![first.min(last)..=first.max(last)];
         }
-        let mut ranges = BTreeMap::<i64, RangeInclusive<SegmentId>>::new();
+        let mut ranges = SortedMap::<i64, RangeInclusive<SegmentId>>::new();
         for id in [first, last].into_iter().chain(segments.take(MOST_COUNTED).map(|segment| segment.id)) {
-            let range = ranges.entry(way(id)).or_insert(id..=id);
+            let range = ranges.get_or_insert_with(way(id), || id..=id);
             *range = id.min(*range.start())..=id.max(*range.end());
         }
-        ranges.into_values().collect()
+        ranges.values().cloned().collect()
     }
 
     /// Carries out a difference; gives the numbers that were really removed.
@@ -123,13 +125,13 @@ impl SegmentList {
 
     fn add_many(&mut self, mut added: Vec<Segment>) {
         // Of those with one number the last counts.
-        let mut seen = BTreeSet::new();
+        let mut seen = BTreeMap::new();
         added.reverse();
-        added.retain(|segment| seen.insert(segment.id));
+        added.retain(|segment| seen.insert(segment.id, segment.start).is_none());
         let replaces = added.iter().any(|segment| self.starts.contains_key(&segment.id));
         for list in [&mut self.whole, &mut self.parts] {
             if replaces {
-                list.segments.retain(|segment| !seen.contains(&segment.id));
+                list.segments.retain(|segment| !seen.contains_key(&segment.id));
             }
         }
         for segment in added.into_iter().rev() {
@@ -138,7 +140,7 @@ impl SegmentList {
         }
         for list in [&mut self.whole, &mut self.parts] {
             let segments = list.segments.make_contiguous();
-            segments.sort_by(|a, b| a.start.total_cmp(&b.start).then(a.id.cmp(&b.id)));
+            sort_by(segments, |a, b| a.start.total_cmp(&b.start).then(a.id.cmp(&b.id)));
             list.is_mixed = !segments.is_sorted_by(|a, b| a.id < b.id);
         }
     }

@@ -1,24 +1,23 @@
 //! The index of the segments that storage holds, and which of them make room for others.
 
-use std::collections::BTreeMap;
-
 use lru::LruCache;
 
 use crate::media::{SegmentId, SegmentKey, StreamKey};
+use crate::sorted_map::SortedMap;
 
 /// What storage holds, in order of use and in order of playing.
 #[derive(Debug)]
 pub(super) struct StoredSegments {
     sizes: LruCache<SegmentKey, u64>,
     /// The same segments in playing order, with the time (seconds) at which each ends.
-    ends: BTreeMap<SegmentKey, f64>,
+    ends: SortedMap<SegmentKey, f64>,
     bytes: u64,
     limit: u64,
 }
 
 impl StoredSegments {
     pub(super) fn new(limit: u64) -> Self {
-        Self { sizes: LruCache::unbounded(), ends: BTreeMap::new(), bytes: 0, limit }
+        Self { sizes: LruCache::unbounded(), ends: SortedMap::new(), bytes: 0, limit }
     }
 
     pub(super) const fn set_limit(&mut self, limit: u64) {

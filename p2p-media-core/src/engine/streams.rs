@@ -1,7 +1,5 @@
 //! The streams of the session: their segments, whether they are played, and the swarm each is shared in.
 
-use std::collections::BTreeSet;
-
 use bytes::Bytes;
 
 use super::input::ConnectionId;
@@ -10,6 +8,7 @@ use super::throughput::{Average, SourceSpeed};
 use crate::config::{Config, StreamConfig};
 use crate::identity::InfoHash;
 use crate::media::{Playhead, Segment, Stream, StreamKind};
+use crate::sorted_map::SortedSet;
 use crate::timestamp::Timestamp;
 
 /// One registered stream.
@@ -36,7 +35,7 @@ pub(super) struct StreamState {
 pub(super) struct Swarm {
     pub(super) joined_at: Timestamp,
     /// Peers with an open channel.
-    pub(super) connected: BTreeSet<ConnectionId>,
+    pub(super) connected: SortedSet<ConnectionId>,
     /// What all official peers among them were told last.
     pub(super) official_announcement: Vec<Bytes>,
 }

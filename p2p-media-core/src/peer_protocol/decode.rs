@@ -3,6 +3,7 @@
 use super::encode::{ARRAY, STRING, code, field};
 use super::{Command, PeerMisbehaved, RequestId, integers};
 use crate::media::SegmentId;
+use crate::sort::sort_by;
 
 /// Most ids in the lists of an announcement together, before duplicates are dropped. The format holds about as many in one list.
 pub const MAX_ANNOUNCED_IDS: usize = 65_536;
@@ -42,8 +43,8 @@ fn announcement(fields: &[u8]) -> Result<Command, PeerMisbehaved> {
         }
     }
     for ids in [Some(&mut loaded), Some(&mut loading), relaying.as_mut()].into_iter().flatten() {
-        // Nearly sorted as a rule, which the stable sort uses.
-        ids.sort();
+        // Sorted as a rule.
+        sort_by(ids, Ord::cmp);
         ids.dedup();
     }
     Ok(Command::Announcement { loaded, loading, relaying })

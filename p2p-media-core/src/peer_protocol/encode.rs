@@ -1,10 +1,9 @@
 //! The bodies of commands: a code, then named items, byte for byte as the official encoder has them wherever that one is right.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
-
 use super::{Command, RequestId, integers};
 use crate::media::SegmentId;
+use crate::sort::sort_by;
+use crate::sorted_map::SortedMap;
 
 /// Most blocks that one list of an announcement can hold; a block is up to 255 ids that differ in the low byte alone. The official encoder
 /// lets the count wrap beyond, which garbles the list.
@@ -46,7 +45,7 @@ pub(super) mod field {
 /// Brings the ids closest to `near` to the front, so that an announcement that must leave some out leaves out the far ones. Of two equally
 /// far ones the later segment comes first: players go forward.
 pub fn sort_nearest_first(ids: &mut [SegmentId], near: SegmentId) {
-    ids.sort_unstable_by_key(|id| (id.0.abs_diff(near.0), Reverse(id.0)));
+    sort_by(ids, |a, b| a.0.abs_diff(near.0).cmp(&b.0.abs_diff(near.0)).then(b.cmp(a)));
 }
 
 /// What stands between the frame marks.
@@ -135,7 +134,7 @@ fn put_ids(name: u8, ids: &[SegmentId], out: &mut Vec<u8>) {
 fn blocks(ids: &[SegmentId]) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     // The block that takes the next id of a common part; neighbours mostly share it, hence `latest`.
-    let mut open: BTreeMap<i64, usize> = BTreeMap::new();
+    let mut open: SortedMap<i64, usize> = SortedMap::new();
     let mut latest = 0;
     for SegmentId(id) in ids {
         let common = id & !0xff;

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde_json::{Map, Value};
-
+use super::json::{Value, parse_object};
 use super::{MAX_REASON_CHARS, MAX_SDP_BYTES, MAX_TRACKER_MESSAGE_BYTES, OfferId, TrackerMisbehaved, bytes_from_latin1};
 use crate::identity::{InfoHash, PeerId};
 
@@ -74,23 +72,14 @@ impl TrackerMessage {
         if text.len() > MAX_TRACKER_MESSAGE_BYTES {
             return Err(TrackerMisbehaved::MessageTooLong { bytes: text.len() });
         }
-        let object: Map<String, Value> = serde_json::from_str(text).map_err(|_| TrackerMisbehaved::NotAnObject)?;
-        Fields(object).into_message()
+        Fields(parse_object(text).ok_or(TrackerMisbehaved::NotAnObject)?).into_message()
     }
 }
 
-/// A session description as JSON has it.
-#[derive(Deserialize)]
-struct Description {
-    #[serde(rename = "type")]
-    kind: String,
-    sdp: String,
-}
-
-struct Fields(Map<String, Value>);
+struct Fields(Value);
 
 impl Fields {
-    fn into_message(mut self) -> Result<TrackerMessage, TrackerMisbehaved> {
+    fn into_message(self) -> Result<TrackerMessage, TrackerMisbehaved> {
         let info_hash = self.bytes("info_hash").map(InfoHash);
         if let Some(reason) = self.text("failure reason") {
             return Ok(TrackerMessage::Failure { info_hash: info_hash.ok(), reason });
@@ -104,10 +93,10 @@ impl Fields {
         if self.0.get("action").and_then(Value::as_str) != Some("announce") {
             return Ok(TrackerMessage::Unknown);
         }
-        if self.0.contains_key("offer") {
+        if self.0.get("offer").is_some() {
             let (peer_id, offer_id, sdp) = self.relayed("offer")?;
             Ok(TrackerMessage::Offer { info_hash: info_hash?, peer_id, offer_id, sdp })
-        } else if self.0.contains_key("answer") {
+        } else if self.0.get("answer").is_some() {
             let (peer_id, offer_id, sdp) = self.relayed("answer")?;
             Ok(TrackerMessage::Answer { info_hash: info_hash?, peer_id, offer_id, sdp })
         } else {
@@ -116,10 +105,10 @@ impl Fields {
     }
 
     /// What offers and answers have alike.
-    fn relayed(&mut self, kind: &'static str) -> Result<(PeerId, OfferId, String), TrackerMisbehaved> {
-        let description = self.0.remove(kind).and_then(|value| serde_json::from_value::<Description>(value).ok());
-        let Description { sdp, .. } =
-            description.filter(|description| description.kind == kind).ok_or(TrackerMisbehaved::BadField { field: kind })?;
+    fn relayed(&self, kind: &'static str) -> Result<(PeerId, OfferId, String), TrackerMisbehaved> {
+        let description = self.0.get(kind).filter(|description| description.get("type").and_then(Value::as_str) == Some(kind));
+        let sdp = description.and_then(|description| description.get("sdp")).and_then(Value::as_str);
+        let sdp = sdp.ok_or(TrackerMisbehaved::BadField { field: kind })?.to_owned();
         if sdp.len() > MAX_SDP_BYTES {
             return Err(TrackerMisbehaved::SdpTooLong { bytes: sdp.len() });
         }
@@ -135,7 +124,8 @@ impl Fields {
     }
 
     fn count(&self, field: &str) -> Option<u64> {
-        self.0.get(field)?.as_u64()
+        let count = self.0.get(field)?.as_f64()?;
+        (count >= 0.0 && count.fract() == 0.0).then_some(count as u64)
     }
 
     fn seconds(&self, field: &str) -> Option<Duration> {

@@ -1,7 +1,6 @@
 //! What this client tells a tracker.
 
-use serde::Serialize;
-
+use super::json::put_text;
 use super::{OfferId, latin1_from_bytes};
 use crate::identity::{InfoHash, PeerId};
 
@@ -58,80 +57,90 @@ pub struct Answer {
 impl Announce {
     /// The text frame to send.
     pub fn to_json(&self) -> String {
-        let offers = self.offers.iter().map(|offer| JsonOffer {
-            offer: Description { kind: "offer", sdp: &offer.sdp },
-            offer_id: latin1_from_bytes(&offer.offer_id.0),
-        });
-        json(&JsonAnnounce {
-            numwant: self.offers.len(),
-            uploaded: self.uploaded,
-            downloaded: self.downloaded,
-            event: self.event.map(|event| match event {
-                AnnounceEvent::Started => "started",
-                AnnounceEvent::Stopped => "stopped",
-            }),
-            action: "announce",
-            info_hash: latin1_from_bytes(&self.info_hash.0),
-            peer_id: latin1_from_bytes(&self.peer_id.0),
-            offers: (self.event != Some(AnnounceEvent::Stopped)).then(|| offers.collect()),
-        })
+        let mut object = Object::new();
+        object.number("numwant", self.offers.len() as u64);
+        object.number("uploaded", self.uploaded);
+        object.number("downloaded", self.downloaded);
+        if let Some(event) = self.event {
+            object.text("event", if event == AnnounceEvent::Started { "started" } else { "stopped" });
+        }
+        object.text("action", "announce");
+        object.bytes("info_hash", &self.info_hash.0);
+        object.bytes("peer_id", &self.peer_id.0);
+        if self.event != Some(AnnounceEvent::Stopped) {
+            let mut offers = String::from("[");
+            for offer in &self.offers {
+                let mut item = Object::new();
+                item.value("offer", &description("offer", &offer.sdp));
+                item.bytes("offer_id", &offer.offer_id.0);
+                if offers.len() > 1 {
+                    offers.push(',');
+                }
+                offers.push_str(&item.end());
+            }
+            offers.push(']');
+            object.value("offers", &offers);
+        }
+        object.end()
     }
 }
 
 impl Answer {
     /// The text frame to send.
     pub fn to_json(&self) -> String {
-        json(&JsonAnswer {
-            action: "announce",
-            info_hash: latin1_from_bytes(&self.info_hash.0),
-            peer_id: latin1_from_bytes(&self.peer_id.0),
-            to_peer_id: latin1_from_bytes(&self.to_peer_id.0),
-            answer: Description { kind: "answer", sdp: &self.sdp },
-            offer_id: latin1_from_bytes(&self.offer_id.0),
-        })
+        let mut object = Object::new();
+        object.text("action", "announce");
+        object.bytes("info_hash", &self.info_hash.0);
+        object.bytes("peer_id", &self.peer_id.0);
+        object.bytes("to_peer_id", &self.to_peer_id.0);
+        object.value("answer", &description("answer", &self.sdp));
+        object.bytes("offer_id", &self.offer_id.0);
+        object.end()
     }
 }
 
-fn json(message: &impl Serialize) -> String {
-    // Structs of strings and numbers cannot fail to serialise.
-    serde_json::to_string(message).unwrap_or_default()
+/// An object, its fields in the order in which the official client writes them.
+struct Object(String);
+
+impl Object {
+    fn new() -> Self {
+        Self(String::from("{"))
+    }
+
+    /// A field whose value is JSON already.
+    fn value(&mut self, name: &str, json: &str) {
+        if self.0.len() > 1 {
+            self.0.push(',');
+        }
+        put_text(&mut self.0, name);
+        self.0.push(':');
+        self.0.push_str(json);
+    }
+
+    fn text(&mut self, name: &str, text: &str) {
+        let mut json = String::new();
+        put_text(&mut json, text);
+        self.value(name, &json);
+    }
+
+    fn bytes(&mut self, name: &str, bytes: &[u8]) {
+        self.text(name, &latin1_from_bytes(bytes));
+    }
+
+    fn number(&mut self, name: &str, number: u64) {
+        self.value(name, &number.to_string());
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
 }
 
-// Fields in the order in which the official client writes them.
-
-#[derive(Serialize)]
-struct JsonAnnounce<'a> {
-    numwant: usize,
-    uploaded: u64,
-    downloaded: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    event: Option<&'static str>,
-    action: &'static str,
-    info_hash: String,
-    peer_id: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    offers: Option<Vec<JsonOffer<'a>>>,
-}
-
-#[derive(Serialize)]
-struct JsonOffer<'a> {
-    offer: Description<'a>,
-    offer_id: String,
-}
-
-#[derive(Serialize)]
-struct JsonAnswer<'a> {
-    action: &'static str,
-    info_hash: String,
-    peer_id: String,
-    to_peer_id: String,
-    answer: Description<'a>,
-    offer_id: String,
-}
-
-#[derive(Serialize)]
-struct Description<'a> {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    sdp: &'a str,
+/// A session description.
+fn description(kind: &str, sdp: &str) -> String {
+    let mut description = Object::new();
+    description.text("type", kind);
+    description.text("sdp", sdp);
+    description.end()
 }

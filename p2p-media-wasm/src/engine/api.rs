@@ -2,7 +2,7 @@
 
 use js_sys::{Object, Reflect};
 use p2p_media_core::driver::drive;
-use p2p_media_core::identity::{self, PROTOCOL_LABEL, StreamProperties};
+use p2p_media_core::identity::{self, PROTOCOL_LABEL};
 use p2p_media_core::media::{Playhead, SegmentId, SegmentKey, StreamKey, StreamKind};
 use p2p_media_core::session::{Session, SessionError, session};
 use wasm_bindgen::prelude::*;
@@ -117,21 +117,10 @@ impl Engine {
     }
 }
 
-/// The id of a stream by what the manifest says of it; see [`StreamProperties`].
-#[wasm_bindgen(js_name = streamId)]
-#[expect(clippy::too_many_arguments, reason = "they are the nine properties that the official library hashes")]
-pub fn stream_id(
-    bitrate: Option<f64>,
-    codecs: Option<String>,
-    width: Option<u32>,
-    height: Option<u32>,
-    language: Option<String>,
-    channels: Option<String>,
-    name: Option<String>,
-    frame_rate: Option<String>,
-    video_range: Option<String>,
-) -> String {
-    identity::stream_id(&StreamProperties { bitrate, codecs, width, height, language, channels, name, frame_rate, video_range })
+/// The id of a stream by its normalised properties, see `js/src/core/stream_id.ts`.
+#[wasm_bindgen(js_name = streamIdOf)]
+pub fn stream_id_of(normalised: &str) -> String {
+    identity::stream_id_of_text(normalised)
 }
 
 const fn kind_of(secondary: bool) -> StreamKind {

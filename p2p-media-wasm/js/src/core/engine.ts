@@ -1,5 +1,6 @@
 /** Loads the engine's wasm module, once for the page. */
 import initialise, * as glue from "../../generated/engine.js";
+import { streamText } from "./stream_id.js";
 import type { StreamProperties } from "./types.js";
 
 /** The engine's classes and functions. */
@@ -21,12 +22,7 @@ export function loadEngine(): Promise<EngineModule> {
  */
 export function generateStreamShortId(properties: StreamProperties): string {
   if (!loaded) throw new Error("p2p-media: the engine is not loaded yet");
-  const { bitrate, codecs, width, height, language, channels, name, frameRate, videoRange } = properties;
-  return loaded.streamId(bitrate, codecs, width, height, language, text(channels), name, text(frameRate), videoRange);
-}
-
-function text(value: string | number | undefined): string | undefined {
-  return value === undefined ? undefined : String(value);
+  return loaded.streamIdOf(streamText(properties));
 }
 
 // A page that imports us will play: the module comes while the page gets its manifest. Servers that render pages import us too.
