@@ -125,7 +125,7 @@ test("a manifest goes to the player and to the page, and segments wait until it 
 test("a manifest without the usual name is known by its type", async () => {
   const type = { headers: { "Content-Type": "application/dash+xml; charset=utf-8", Date: "Sun, 06 Nov 1994 08:49:37 GMT", Age: "10" } };
   const scope = new FakeScope((request) => new Response("<MPD/>", request.url.endsWith("manifest") ? type : {}));
-  const client = scope.client("a");
+  const client = scope.client("a", { answer: (_, port) => port.postMessage({ served: { directories: [], manifests: [] } }) });
   client.hello();
   for (const path of ["api/manifest", "api/other"]) await (await scope.request("a", `https://o.example/${path}`)).text();
   await after(5);
@@ -168,7 +168,7 @@ test("a tab that no longer answers is left for one's own", async () => {
   frozen.hello();
   const second = scope.client("b");
   second.hello();
-  assert.equal(await (await scope.request("b", SEGMENT)).text(), "from the network");
+  for (let count = 0; count < 2; count++) assert.equal(await (await scope.request("b", SEGMENT)).text(), "from the network");
   const began = performance.now();
   assert.equal(await scope.request("b", SEGMENT), undefined, "nobody serves it now");
   assert.ok(performance.now() - began < 100);

@@ -10,6 +10,8 @@ import type { Client } from "./worker_scope.js";
 
 /** Longest time that a request waits for a page, and for manifests to be read. */
 export const PATIENCE_MS = 300;
+/** A page that leaves so many questions in a row unanswered is frozen, or far too busy for others. */
+const MAX_UNANSWERED = 2;
 /** Manifests remembered of one player, the ones read last. */
 const MAX_MANIFESTS = 64;
 /** Bytes of them. */
@@ -18,8 +20,8 @@ const MAX_MANIFEST_BYTES = 8 << 20;
 /** A page half. */
 export class Page {
   served: Served = { directories: [], manifests: [] };
-  /** It has left a question unanswered since it said hello last. */
-  isSlow = false;
+  /** Questions in a row that it has left unanswered. */
+  unanswered = 0;
   /** Manifests that are being read. */
   readonly reading = new Set<Promise<void>>();
 
@@ -72,7 +74,7 @@ export class Pages {
     let page = this.pages.get(client.id);
     if (!page) this.pages.set(client.id, (page = new Page(client)));
     page.served = served;
-    page.isSlow = false;
+    page.unanswered = 0;
   }
 
   /** A page is gone, or does not serve any more. Others go on with what it served them. */
@@ -100,7 +102,7 @@ export class Pages {
 
   /** The pages that may answer a request of a page's player, the page itself first. */
   candidates(own: Page, url: string): Page[] {
-    const others = [...this.pages.values()].filter((page) => page !== own && !page.isSlow);
+    const others = [...this.pages.values()].filter((page) => page !== own && isReliable(page));
     return [own, ...others].filter((page) => page.mayHave(url));
   }
 
@@ -118,16 +120,15 @@ export class Pages {
     return this.readerOf(own, name).read(message);
   }
 
-  /** A page leaves questions unanswered: another may do better. */
-  async isSlow(page: Page): Promise<void> {
-    if (page.isSlow) return;
-    page.isSlow = true;
-    await this.takeOver(page);
+  /** Notes that a page has answered, or not in time: then another may do better. */
+  async note(page: Page, hasAnswered: boolean): Promise<void> {
+    page.unanswered = hasAnswered ? 0 : page.unanswered + 1;
+    if (page.unanswered === MAX_UNANSWERED) await this.takeOver(page);
   }
 
   private readerOf(own: Page, name: string): Page {
     if (own.served.manifests.includes(name)) return own;
-    const others = [...this.pages.values()].filter((page) => !page.isSlow);
+    const others = [...this.pages.values()].filter(isReliable);
     return others.find((page) => page.served.manifests.includes(name)) ?? own;
   }
 
@@ -154,4 +155,8 @@ export class Pages {
       texts.delete(oldest);
     }
   }
+}
+
+function isReliable(page: Page): boolean {
+  return page.unanswered < MAX_UNANSWERED;
 }

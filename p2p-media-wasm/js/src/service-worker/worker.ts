@@ -80,8 +80,8 @@ async function fromPages(event: FetchEvent, own: Page): Promise<Response | undef
     const isOwn = page === own;
     const message = { p2pMedia: "segment", clientId, isOwn, url: request.url, range, headers: pageHeaders(request.headers), credentials } as const;
     const response = await segmentResponse(page, message, request);
+    event.waitUntil(pages.note(page, response !== "slow"));
     if (response instanceof Response) return response;
-    if (response === "slow" && !isOwn) event.waitUntil(pages.isSlow(page));
     if (response !== "refused") return undefined;
   }
   return undefined;
