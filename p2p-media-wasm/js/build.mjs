@@ -8,7 +8,6 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { build } from "esbuild";
 import { ENTRIES, writePackage } from "./package.mjs";
-import { reportSizes } from "./sizes.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const GENERATED = join(HERE, "generated");
@@ -26,10 +25,9 @@ const { out, version } = options;
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 writeTypes();
-const { metafile } = await bundle();
+await bundle();
 for (const name of wasmModules()) cpSync(join(GENERATED, name), join(out, name));
 writePackage({ out, version, project: join(HERE, "../..") });
-if (!reportSizes(out, metafile)) process.exitCode = 1;
 
 /** Checks all sources and writes their declarations to types/. */
 function writeTypes() {
@@ -70,17 +68,12 @@ async function bundle() {
     entryNames: "[name]",
     chunkNames: "chunk-[hash]",
     external: PLAYERS,
-    metafile: true,
     legalComments: "none",
     logLevel: "warning",
   };
-  const results = [
-    await build({ ...options, entryPoints: sources(modules), splitting: true, format: "esm" }),
-    // A script of its own: workers of sites load it by importScripts, beside names of theirs.
-    await build({ ...options, entryPoints: sources({ [WORKER]: worker }), format: "iife" }),
-  ];
-  const [inputs, outputs] = ["inputs", "outputs"].map((part) => Object.assign({}, ...results.map(({ metafile }) => metafile[part])));
-  return { metafile: { inputs, outputs } };
+  await build({ ...options, entryPoints: sources(modules), splitting: true, format: "esm" });
+  // A script of its own: workers of sites load it by importScripts, beside names of theirs.
+  await build({ ...options, entryPoints: sources({ [WORKER]: worker }), format: "iife" });
 }
 
 function wasmModules() {

@@ -2,8 +2,11 @@
 
 /** Listens to an engine, ours or the official one, and watches the video. */
 export function countedViewer(video) {
-  const counts = { httpBytes: 0, p2pBytes: 0, uploadedBytes: 0, peers: 0, peersEver: 0, from: {}, to: {}, trackerErrors: 0, segmentErrors: [] };
+  const counts = { httpBytes: 0, p2pBytes: 0, uploadedBytes: 0, from: {}, to: {}, trackerErrors: 0, segmentErrors: [] };
   const errors = [];
+  /** In how many swarms we are connected to a peer, by its id. */
+  const peers = new Map();
+  const connects = (peerId, by) => peers.set(peerId, (peers.get(peerId) ?? 0) + by);
   let stalls = 0;
   video.addEventListener("waiting", () => video.currentTime > 0 && !video.seeking && stalls++);
   addEventListener("error", (event) => errors.push(`error: ${event.message}`));
@@ -22,15 +25,21 @@ export function countedViewer(video) {
         counts.uploadedBytes += bytes;
         counts.to[peerId] = (counts.to[peerId] ?? 0) + bytes;
       });
-      engine.addEventListener("onPeerConnect", () => {
-        counts.peers++;
-        counts.peersEver++;
-      });
-      engine.addEventListener("onPeerClose", () => counts.peers--);
+      engine.addEventListener("onPeerConnect", ({ peerId }) => connects(peerId, 1));
+      engine.addEventListener("onPeerClose", ({ peerId }) => connects(peerId, -1));
       engine.addEventListener("onTrackerError", () => counts.trackerErrors++);
       engine.addEventListener("onSegmentError", ({ error, downloadSource }) => counts.segmentErrors.push(`${downloadSource}: ${error.type}`));
     },
-    state: () => ({ ...counts, errors, stalls, time: video.currentTime, ahead: bufferedAhead(video), ended: video.ended, paused: video.paused }),
+    state: () => ({
+      ...counts,
+      peers: [...peers.values()].filter((count) => count > 0).length,
+      errors,
+      stalls,
+      time: video.currentTime,
+      ahead: bufferedAhead(video),
+      ended: video.ended,
+      paused: video.paused,
+    }),
   };
 }
 

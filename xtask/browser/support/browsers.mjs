@@ -45,15 +45,23 @@ const PATHS = {
   firefox: [process.env.FIREFOX, "/usr/bin/firefox-esr", "/usr/bin/firefox"],
 };
 
-/** Opens a headless browser. `mdns`: Chromium hides its addresses, as it does by default. `flags` are further ones for Chromium. */
-export async function openBrowser(kind, { mdns = false, throttled = false, flags = [] } = {}) {
+/**
+ * Opens a headless browser. For Chromium there are: `mdns`, it hides its addresses, as it does by default; `throttled`, tabs that nobody sees
+ * are slowed down, as by default; `hides`, a tab is hidden when another one is brought to the front; further `flags`.
+ */
+export async function openBrowser(kind, { mdns = false, throttled = false, hides = false, flags = [] } = {}) {
   const path = PATHS[kind].find((path) => path && existsSync(path));
   if (!path) throw new Error(`${kind} is not installed; its path can be given as $${kind.toUpperCase()}`);
   if (kind === "chromium") {
     const args = [...CHROMIUM_FLAGS, ...(mdns ? [] : [PLAIN_ADDRESSES]), ...(throttled ? [] : NEVER_HIDDEN), ...flags];
-    const ignored = ["--disable-features", "--disable-back-forward-cache", ...(throttled ? NEVER_HIDDEN : [])];
-    const browser = await chromium.launch({ executablePath: path, headless: true, args, ignoreDefaultArgs: ignored });
-    return new OpenBrowser(browser, kind, () => browser.newContext());
+    const ignoreDefaultArgs = throttled ? NEVER_HIDDEN : [];
+    if (!hides) {
+      const browser = await chromium.launch({ executablePath: path, headless: true, args, ignoreDefaultArgs });
+      return new OpenBrowser(browser, kind, () => browser.newContext());
+    }
+    // Playwright's pages believe that they are always seen.
+    const browser = await puppeteer.launch({ executablePath: path, headless: true, args, ignoreDefaultArgs });
+    return new OpenBrowser(browser, kind, () => browser.createBrowserContext());
   }
   const browser = await puppeteer.launch({ browser: "firefox", executablePath: path, headless: true, extraPrefsFirefox: FIREFOX_PREFERENCES });
   return new OpenBrowser(browser, kind, () => browser.createBrowserContext());
@@ -68,8 +76,16 @@ class OpenBrowser {
   async open(url, { beside } = {}) {
     const context = beside ? beside.context : await this.newContext();
     const page = new OpenPage(context, await context.newPage());
-    if (url) await page.driver.goto(url);
+    if (url) await page.driver.goto(url, { waitUntil: "domcontentloaded" });
     return page;
+  }
+
+  /** The ids of the processes that run Chromium's pages. */
+  async pageProcesses() {
+    const devtools = await this.driver.newBrowserCDPSession();
+    const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
+    await devtools.detach();
+    return processInfo.filter(({ type }) => type === "renderer").map(({ id }) => id);
   }
 
   async close() {
@@ -83,6 +99,8 @@ class OpenPage {
 
   constructor(context, driver) {
     Object.assign(this, { context, driver });
+    /** Done when the page's process is gone. */
+    this.crashed = new Promise((resolve) => driver.on("crash", resolve));
     driver.on("pageerror", (error) => this.errors.push(String(error)));
     driver.on("console", (message) => message.type() === "error" && this.errors.push(message.text()));
   }
@@ -92,14 +110,14 @@ class OpenPage {
     return this.driver.evaluate(code, argument);
   }
 
-  /** Waits until a function, run in the page, gives something true; that is the result. Says what `describe` gives when it takes too long. */
-  async until(code, { argument, timeout = WAIT_TIMEOUT_MS, what = String(code) } = {}) {
+  /** Waits until a function gives something true; that is the result. It runs in the page, or `here`, in the test. */
+  async until(code, { argument, timeout = WAIT_TIMEOUT_MS, what = String(code), here = false } = {}) {
     const deadline = Date.now() + timeout;
     for (;;) {
-      const value = await this.ask(code, argument);
+      const value = await (here ? code() : this.ask(code, argument));
       if (value) return value;
       if (Date.now() > deadline) {
-        const state = await this.ask(() => JSON.stringify(window.viewer?.state?.() ?? null));
+        const state = await this.ask(() => JSON.stringify(window.viewer?.state() ?? window.p2pMediaExample?.stats ?? null));
         throw new Error(`not within ${timeout / 1000} s: ${what}\nviewer: ${state}\nerrors: ${this.errors.join("\n")}`);
       }
       await new Promise((resolve) => setTimeout(resolve, POLL_INTERVAL_MS));

@@ -1,12 +1,14 @@
 // The project's own program as a child process: origin, tracker, native viewers.
 
 import { spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** How long a server may take until it says where it listens. */
 const START_TIMEOUT_MS = 20_000;
+/** How long figures of the tracker are waited for. */
+const STATS_TIMEOUT_MS = 20_000;
 /** How long a child may take to leave its swarms. */
 const STOP_TIMEOUT_MS = 8_000;
 
@@ -21,7 +23,19 @@ export async function startOrigin(program, folder, { listen = "127.0.0.1:0", fla
 export async function startTracker(program, { listen = "127.0.0.1:0", flags = [] } = {}) {
   const child = new Child(program, ["tracker", "--listen", listen, ...flags]);
   const [, url] = await child.line(/tracker: (ws:\S+)/);
-  return { url, stop: () => child.stop(), stats: async () => (await fetch(new URL("/stats.json", url.replace("ws:", "http:")))).json() };
+  const stats = async () => (await fetch(new URL("/stats.json", url.replace("ws:", "http:")))).json();
+  return {
+    url,
+    stats,
+    stop: () => child.stop(),
+    /** Waits until its figures are as a function wants them. */
+    async until(condition) {
+      const deadline = Date.now() + STATS_TIMEOUT_MS;
+      for (let figures; !condition((figures = await stats())); await delay(100)) {
+        if (Date.now() > deadline) throw new Error(`the tracker's figures stay ${JSON.stringify(figures)}`);
+      }
+    },
+  };
 }
 
 /** Starts `p2p-media watch URL …`; `report` is what it writes when it has watched for so many seconds. */
@@ -31,9 +45,8 @@ export function startWatch(program, url, { tracker, seconds, flags = [] }) {
   const child = new Child(program, ["watch", url, "--tracker", tracker, "--seconds", String(seconds), "--json", file, ...flags]);
   const report = child.ended
     .then(() => {
-      const text = readFileSync(file, "utf8");
-      if (!text) throw new Error(`p2p-media watch gave no report:\n${child.output}`);
-      return JSON.parse(text);
+      if (!existsSync(file)) throw new Error(`p2p-media watch gave no report:\n${child.output}`);
+      return JSON.parse(readFileSync(file, "utf8"));
     })
     .finally(() => rmSync(folder, { recursive: true, force: true }));
   // Whoever stops early does not ask for it.
@@ -78,5 +91,5 @@ class Child {
 }
 
 function delay(milliseconds) {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds).unref());
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

@@ -20,7 +20,9 @@ export async function startSetting({ originFlags = [], trackerFlags = [], routes
     "/pages/": join(BROWSER_TESTS, "pages"),
     "/modules/": join(BROWSER_TESTS, "node_modules"),
     "/p2p-media/": PACKAGE,
-    "/web/": join(ROOT, "examples/web"),
+    "/": join(ROOT, "examples/web"),
+    // The example pages ask for it; here the address says all.
+    "/config.json": () => "{}",
     "/vendor/": join(ROOT, "examples/web/node_modules"),
     ...routes,
   });
