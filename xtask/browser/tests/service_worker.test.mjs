@@ -88,9 +88,9 @@ describe("chromium alone", () => {
     const devtools = await page.devtools();
     await devtools.send("ServiceWorker.enable");
     await devtools.send("ServiceWorker.stopAllWorkers");
-    const loaded = await page.ask(async () => (await viewer.p2p.getStats())[0].segmentsLoaded);
-    const goesOn = async (loaded) => (await viewer.p2p.getStats())[0].segmentsLoaded > loaded + 2;
-    await page.until(goesOn, { argument: loaded, what: "segments through the engine again" });
+    const delivered = await page.ask(async () => (await viewer.p2p.getStats())[0].deliveredBytes);
+    const goesOn = async (delivered) => (await viewer.p2p.getStats())[0].deliveredBytes > delivered;
+    await page.until(goesOn, { argument: delivered, what: "segments through the engine again" });
     await isFaultless(page);
     await page.close();
   });
