@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
+import { coreModule } from "./core-support.mjs";
 
 const HERE = dirname(fileURLToPath(import.meta.url));
 const CORE_TYPES = join(HERE, "../src/core/types.ts");
@@ -21,6 +22,8 @@ globalThis.SourceBuffer = class {
   remove() {}
 };
 Object.defineProperty(globalThis, "navigator", { value: { userAgent: "test" }, configurable: true });
+
+const { streamText } = await coreModule("stream_id.ts");
 
 /** hls.js; another version where the environment says so. */
 export const { default: Hls } = await import(process.env.HLS_JS ?? "hls.js");
@@ -133,26 +136,9 @@ async function bundled() {
   return import(`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString("base64")}`);
 }
 
-/** The id of a stream: the rule of the protocol, once more. */
+/** The id of a stream, as the core derives it. */
 export function streamId(properties) {
-  const { bitrate, codecs = "", width, height, language, channels, name = "", frameRate, videoRange = "" } = properties;
-  const lower = codecs.split(",").map((codec) => {
-    const decimal = /^(avc1?)\.(\d+)\.(\d+)$/.exec(codec.trim().toLowerCase());
-    const hex = (text) => Number(text).toString(16).padStart(2, "0");
-    return decimal ? `${decimal[1]}.${hex(decimal[2])}00${hex(decimal[3])}` : codec.trim().toLowerCase();
-  });
-  const fields = [
-    bitrate ?? 0,
-    lower.sort().join(","),
-    width ?? "",
-    height ?? "",
-    language && language !== "und" ? language.slice(0, 2).toLowerCase() : "",
-    channels ? String(channels).split("/")[0] : "",
-    name.toLowerCase().trim(),
-    frameRate && !Number.isNaN(Number(frameRate)) ? Number(frameRate) : "",
-    videoRange.toUpperCase().trim(),
-  ];
-  return createHash("sha1").update(fields.join("-")).digest("base64");
+  return createHash("sha1").update(streamText(properties)).digest("base64");
 }
 
 /** Figures of a load, as hls.js's own loaders have them. */

@@ -36,7 +36,7 @@ class Meter {
     const clock = this.clock(now);
     const rates = WINDOWS_S.map((window) => {
       const begin = Math.max(clock - window, 0);
-      const bytes = this.samples.reduce((sum, sample) => (sample.at >= begin ? sum + sample.bytes : sum), 0);
+      const bytes = this.samples.reduce((sum, sample) => (sample.at > begin ? sum + sample.bytes : sum), 0);
       return clock > begin ? bytes / (clock - begin) : 0;
     });
     return Math.max(...rates);

@@ -9,9 +9,9 @@ export function streamText({ bitrate, codecs, width, height, language, channels,
     width ?? "",
     height ?? "",
     language === undefined || language === "und" ? "" : language.slice(0, 2).toLowerCase(),
-    channels === undefined ? "" : String(channels).split("/", 1)[0],
+    channels ? String(channels).split("/", 1)[0] : "",
     name?.trim().toLowerCase() ?? "",
-    frameRate === undefined || frameRate === "" || Number.isNaN(Number(frameRate)) ? "" : Number(frameRate),
+    frameRate && !Number.isNaN(Number(frameRate)) ? Number(frameRate) : "",
     videoRange?.trim().toUpperCase() ?? "",
   ].join("-");
 }
