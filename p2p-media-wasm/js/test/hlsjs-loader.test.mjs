@@ -51,7 +51,7 @@ test("a segment that the engine knows comes through it", () => {
   const calls = load(setup);
   assert.deepEqual([setup.core.loads.map(({ id }) => id), setup.expected, setup.waiting.length], [[URL_A], [12], 0]);
   const data = new ArrayBuffer(1000);
-  setup.core.loads[0].onSuccess({ data, bandwidth: 1000 });
+  setup.core.loads[0].onSuccess({ data, bandwidth: 8 * 1000 });
   assert.deepEqual(calls.map(([name]) => name), ["progress", "success"]);
   assert.deepEqual(calls[1][1], { url: URL_A, data, code: 200 });
 });
@@ -81,7 +81,7 @@ test("all else takes hls.js's own way", () => {
 test("hls.js is told the speed that the engine measured, not that of its storage", () => {
   const setup = loader();
   load(setup);
-  setup.core.loads[0].onSuccess({ data: new ArrayBuffer(500_000), bandwidth: 1_000_000 });
+  setup.core.loads[0].onSuccess({ data: new ArrayBuffer(500_000), bandwidth: 8 * 1_000_000 });
   const { loaded, total, loading } = setup.loader.stats;
   assert.deepEqual([loaded, total, Math.round(loading.end - loading.first)], [500_000, 500_000, 500]);
   assert.ok(loading.start <= loading.first && loading.first - loading.start <= 100);
@@ -97,7 +97,7 @@ test("hls.js sees bytes come, and the true times where nothing was measured", as
   assert.deepEqual([stats.loaded, stats.total], [60, 0]);
   assert.ok(stats.loading.first - stats.loading.start >= 15);
   const { start, first } = stats.loading;
-  request.onSuccess({ data: new ArrayBuffer(100), bandwidth: 0 });
+  request.onSuccess({ data: new ArrayBuffer(100), bandwidth: 8 * 0 });
   assert.deepEqual([stats.loading.start, stats.loading.first, stats.loaded], [start, first, 100]);
 });
 
@@ -106,7 +106,7 @@ test("progressive streaming gets the bytes in pieces of a fair size, once", () =
   const calls = load(setup);
   const [request] = setup.core.loads;
   for (const byte of [1, 2, 3]) request.onChunk(new Uint8Array(60).fill(byte));
-  request.onSuccess({ data: new ArrayBuffer(180), bandwidth: 1000 });
+  request.onSuccess({ data: new ArrayBuffer(180), bandwidth: 8 * 1000 });
   assert.deepEqual(calls.map(([name]) => name), ["progress", "progress", "success"]);
   const pieces = calls.slice(0, 2).map(([, , , data]) => [...new Uint8Array(data)]);
   assert.deepEqual(pieces.flat(), [...Array(60).fill(1), ...Array(60).fill(2), ...Array(60).fill(3)]);
@@ -120,7 +120,7 @@ test("what the engine cannot give, hls.js's own loader is asked for", () => {
   assert.equal(setup.waiting.length, 1);
   // It starts afresh: hls.js's loaders refuse to load twice.
   assert.deepEqual([setup.loader.stats.loaded, setup.loader.stats.loading.first], [0, 0]);
-  setup.core.loads[0].onSuccess({ data: new ArrayBuffer(9), bandwidth: 1 });
+  setup.core.loads[0].onSuccess({ data: new ArrayBuffer(9), bandwidth: 8 * 1 });
   assert.deepEqual(calls, []);
   setup.waiting[0].callbacks.onError({ code: 404, text: "Not Found" });
   assert.deepEqual(calls, [["error", { code: 404, text: "Not Found" }]]);
@@ -183,7 +183,7 @@ test("a destroyed load is ended in the engine", () => {
   const setup = loader();
   const calls = load(setup);
   setup.loader.destroy();
-  setup.core.loads[0].onSuccess({ data: new ArrayBuffer(9), bandwidth: 1 });
+  setup.core.loads[0].onSuccess({ data: new ArrayBuffer(9), bandwidth: 8 * 1 });
   assert.deepEqual([setup.core.aborted, calls], [[URL_A], []]);
 });
 

@@ -36,7 +36,7 @@ test("segments come through the engine, and tell how fast it is", async () => {
   assert.deepEqual([core.isLive, core.bitrate, core.streams.get("1").segments.size], [false, 5, 10]);
   assert.deepEqual(core.playback[0], [6, 0]);
   assert.equal(core.loads[0].id, segmentUrl(3));
-  core.loads[0].onSuccess({ data: bytes("p2p 3"), bandwidth: 50 });
+  core.loads[0].onSuccess({ data: bytes("p2p 3"), bandwidth: 8 * 50 });
   const response = await loading.promise;
   assert.deepEqual([text(response), response.timeMs, response.uri], ["p2p 3", 100, segmentUrl(3)]);
   assert.deepEqual(shaka.requested, [[MPD, "GET"]]);
@@ -187,7 +187,7 @@ test("Shaka is told that the engine is at work, before it loses patience", async
   const loading = player.segment(video, 5, { more, progress: (...report) => progress.push(report) });
   for (let i = 0; i < 6; i++) context.mock.timers.tick(((now += 1000), 1000));
   assert.ok(progress.length >= 2 && progress.every(([timeMs, count]) => timeMs === 0 && count === 0));
-  core.loads[0].onSuccess({ data: bytes("12345"), bandwidth: 5 });
+  core.loads[0].onSuccess({ data: bytes("12345"), bandwidth: 8 * 5 });
   await loading.promise;
   assert.deepEqual(progress.at(-1), [1000, 5, 0]);
   // Nothing comes, and the player stands still.

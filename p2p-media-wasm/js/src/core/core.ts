@@ -146,7 +146,7 @@ export class Core<TStream extends Stream = Stream> {
       return;
     }
     const elapsed = Math.max(performance.now() - began, 1) / 1000;
-    if (end()) callbacks.onSuccess({ data, bandwidth: this.bandwidth.rate() || data.byteLength / elapsed });
+    if (end()) callbacks.onSuccess({ data, bandwidth: 8 * (this.bandwidth.rate() || data.byteLength / elapsed) });
   }
 
   abortSegmentLoading(segmentRuntimeId: string): void {

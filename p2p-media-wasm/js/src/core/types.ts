@@ -281,7 +281,7 @@ export type CoreStats = {
 /** A segment that a player asked for. */
 export type SegmentResponse = {
   data: ArrayBuffer;
-  /** Measured, in bytes per second. */
+  /** Measured, in bits per second: so it is in the official library, whose text says bytes. */
   bandwidth: number;
 };
 

@@ -136,7 +136,7 @@ export class FragmentLoader implements FragmentLoading {
     const { context } = this;
     if (!this.#release(request) || !context) return;
     this.#surroundings.bypass.noteSuccess();
-    completeStats(this.stats, data.byteLength, bandwidth * 8, request, performance.now());
+    completeStats(this.stats, data.byteLength, bandwidth, request, performance.now());
     if (request.hasStreamed) this.#passOn(request);
     else this.#callbacks?.onProgress?.(this.stats, context, data, null);
     this.#callbacks?.onSuccess({ url: context.url, data, code: 200 }, this.stats, context, null);

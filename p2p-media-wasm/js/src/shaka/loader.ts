@@ -128,8 +128,8 @@ export class SegmentLoad {
 }
 
 /** How long it takes to load so much. `undefined` when nothing was measured. */
-function loadingTimeMs(bytes: number, bytesPerSecond: number): number | undefined {
-  return bytesPerSecond > 0 && Number.isFinite(bytesPerSecond) ? (bytes * 1000) / bytesPerSecond : undefined;
+function loadingTimeMs(bytes: number, bitsPerSecond: number): number | undefined {
+  return bitsPerSecond > 0 && Number.isFinite(bitsPerSecond) ? (bytes * 8000) / bitsPerSecond : undefined;
 }
 
 function withoutFirst(count: number, pass: (data: BufferSource) => Promise<unknown>, after: Promise<unknown>) {
