@@ -2,6 +2,7 @@
 
 mod cargo;
 mod npm;
+mod test;
 mod tidy;
 mod wasm;
 mod wasm_bindgen;
@@ -16,7 +17,8 @@ const HELP: &str = "\
 cargo xtask COMMAND [ARGUMENTS]
 
   demo [ARGS]        Origin, tracker and viewers on this machine, over real WebRTC (see `cargo xtask demo --help`)
-  test               Everything that must hold: format, lints, tests, documentation, tidiness
+  test               Everything that must hold: format, lints, tests, documentation, tidiness, and the package in real browsers
+                     (`test rust` leaves those out; `test browser [FILE…]` runs nothing else, or some files of xtask/browser/tests)
   wasm               Make the npm package for web pages in target/npm/p2p-media (needs Node.js 20 or newer)
   web [--port N]     Serve the example pages, streams to play and a tracker, to open in a browser (--host ADDR for other machines too)
   bench NAME [ARGS]  Measure: transport, engine, tracker, memory, manifest or wasm (all but wasm take --json FILE)
@@ -39,7 +41,7 @@ fn main() -> ExitCode {
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
         "demo" => demo(&rest),
-        "test" => test(),
+        "test" => test::run_command(&rest),
         "wasm" => wasm::run_command(),
         "web" => web::run_command(&rest),
         "bench" => bench(&rest),
@@ -67,15 +69,6 @@ fn demo(arguments: &[String]) -> Result<(), Failure> {
     let mut all = vec!["demo", "--media", &media];
     all.extend(arguments.iter().map(String::as_str));
     program(&all)
-}
-
-fn test() -> Result<(), Failure> {
-    tidy::run()?;
-    cargo(&["fmt", "--all", "--check"], &[])?;
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
-    cargo(&["check", "--target", WASM, "-p", "p2p-media-core", "-p", "p2p-media-hls", "-p", "p2p-media-dash"], &[])?;
-    cargo(&["test", "--workspace", "--no-fail-fast"], &[])?;
-    cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")])
 }
 
 fn bench(arguments: &[String]) -> Result<(), Failure> {

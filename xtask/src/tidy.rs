@@ -26,14 +26,23 @@ const NOT_IN_CORE: [&str; 12] = [
 const BACKEND_TRAITS: [&str; 5] = ["HttpFetcher", "PeerTransport", "DataChannel", "TrackerConnection", "SegmentStorage"];
 /// Marks of unfinished work.
 const UNFINISHED: [&str; 4] = ["todo!(", "unimplemented!(", "#[ignore", "FIXME"];
+/// The same in JavaScript and TypeScript.
+const UNFINISHED_SCRIPT: [&str; 6] = ["TODO", "FIXME", "@ts-ignore", "@ts-nocheck", ".only(", ".skip("];
+/// What the names of scripts end in.
+const SCRIPTS: [&str; 3] = [".ts", ".mjs", ".js"];
+/// Folders with files that somebody else wrote, or a program.
+const FOREIGN: [&str; 3] = ["target", "node_modules", "generated"];
 
 pub(crate) fn run() -> Result<(), Failure> {
     let root = root();
     let mut problems = Vec::new();
     let mut files = Vec::new();
-    rust_files(&root, &mut files);
-    if files.len() < 50 {
-        problems.push(format!("only {} Rust files found: the rules were not really checked", files.len()));
+    source_files(&root, &mut files);
+    for (extension, least) in [("rs", 50), ("ts", 20), ("mjs", 10)] {
+        let found = files.iter().filter(|file| file.extension().is_some_and(|is| is == extension)).count();
+        if found < least {
+            problems.push(format!("only {found} files *.{extension} found: the rules were not really checked"));
+        }
     }
     for file in &files {
         let text = fs::read_to_string(file).map_err(|error| Failure(format!("{}: {error}", file.display())))?;
@@ -60,6 +69,13 @@ fn check_file(path: &str, text: &str, problems: &mut Vec<String>) {
     if lines > MAX_LINES {
         problems.push(format!("{path}: {lines} lines, more than {MAX_LINES}"));
     }
+    if !path.ends_with(".rs") {
+        if !["// ", "/** ", "/**\n"].iter().any(|start| text.starts_with(start)) {
+            problems.push(format!("{path}: begins without a comment that says what the file is for"));
+        }
+        problems.extend(UNFINISHED_SCRIPT.iter().filter(|mark| text.contains(**mark)).map(|mark| format!("{path}: holds {mark:?}")));
+        return;
+    }
     if !text.starts_with("//!") {
         problems.push(format!("{path}: begins without a //! line that says what the file is for"));
     }
@@ -76,15 +92,15 @@ fn check_file(path: &str, text: &str, problems: &mut Vec<String>) {
     }
 }
 
-fn rust_files(folder: &Path, files: &mut Vec<PathBuf>) {
+fn source_files(folder: &Path, files: &mut Vec<PathBuf>) {
     let Ok(entries) = fs::read_dir(folder) else { return };
     for path in entries.flatten().map(|entry| entry.path()) {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         if path.is_dir() {
-            if !matches!(name.as_str(), "target" | "node_modules") && !name.starts_with('.') {
-                rust_files(&path, files);
+            if !FOREIGN.contains(&name.as_str()) && !name.starts_with('.') {
+                source_files(&path, files);
             }
-        } else if name.ends_with(".rs") {
+        } else if name.ends_with(".rs") || SCRIPTS.iter().any(|end| name.ends_with(end)) {
             files.push(path);
         }
     }
@@ -105,6 +121,9 @@ mod tests {
         assert_eq!(found("a.rs", "fn f() {}\n"), 1);
         assert_eq!(found("a.rs", &"//! Long.\n".repeat(MAX_LINES + 1)), 1);
         assert_eq!(found("a.rs", "//! Later.\nfn f() { todo!() }\n"), 1);
+        assert_eq!(found("a.ts", "/** Fine. */\n"), 0);
+        assert_eq!(found("a.mjs", "import a from \"a\";\n"), 1);
+        assert_eq!(found("a.js", "// Later.\n// TODO\n"), 1);
         assert_eq!(found("p2p-media-core/src/engine/a.rs", "//! Bad.\nuse crate::backend::HttpFetcher;\n"), 1);
     }
 }

@@ -102,7 +102,7 @@ class OpenPage {
     /** Done when the page's process is gone. */
     this.crashed = new Promise((resolve) => driver.on("crash", resolve));
     driver.on("pageerror", (error) => this.errors.push(String(error)));
-    driver.on("console", (message) => message.type() === "error" && this.errors.push(message.text()));
+    driver.on("console", (message) => message.type() === "error" && this.errors.push(`${message.text()} (${message.location()?.url ?? ""})`));
   }
 
   /** What a function gives that is run in the page. */
