@@ -5,7 +5,7 @@ import { defaultMemoryLimit, engineOptions } from "./config.js";
 import { type EngineModule, generateStreamShortId, loadEngine } from "./engine.js";
 import type { EventListeners } from "./event_listeners.js";
 import { EngineHost } from "./host.js";
-import { CustomStore, MemoryStore, type SegmentPlace, type SegmentStore } from "./segment_store.js";
+import { CustomStore, MemoryStore, type SegmentStore } from "./segment_store.js";
 import type { Changes, StreamEntry, StreamTable } from "./stream_table.js";
 import type { CoreEventMap, CoreStats, DefinedCoreConfig, EngineCallbacks, Segment, Stream } from "./types.js";
 
@@ -38,12 +38,7 @@ export class EngineSession<TStream extends Stream> {
   static async open<TStream extends Stream>(surroundings: Surroundings<TStream>): Promise<EngineSession<TStream>> {
     const { streams, listeners, bandwidth, config, isLive } = surroundings;
     const module = await loadEngine();
-    const place = (stream: number, id: number): SegmentPlace | undefined => {
-      const entry = streams.ofKey(stream);
-      const segment = entry?.byId.get(id);
-      return entry && segment && { entry, segment, isLive: isLive() };
-    };
-    const store = (await CustomStore.open(config(), isLive(), place)) ?? new MemoryStore();
+    const store = (await CustomStore.open(config(), (stream) => streams.ofKey(stream), isLive)) ?? new MemoryStore();
     const host = new EngineHost(streams, listeners, bandwidth, store, config);
     const engine = new module.Engine(engineOptions(config(), limitOf(store, config())), config().mainStream.rtcConfig, host);
     return new EngineSession(module, engine, store, surroundings);
@@ -86,10 +81,7 @@ export class EngineSession<TStream extends Stream> {
   /** All bytes of a segment. Rejects when they will not come, or `signal` aborts. */
   async load(key: number, segment: Segment, signal: AbortSignal, onChunk: EngineCallbacks["onChunk"]): Promise<ArrayBuffer> {
     const entry = this.surroundings.streams.ofKey(key);
-    const known = entry?.byId.get(segment.externalId);
-    if (entry && known && this.store instanceof CustomStore) {
-      this.store.requested({ entry, segment: known, isLive: this.surroundings.isLive() });
-    }
+    if (entry && this.store instanceof CustomStore) this.store.requested(entry, segment);
     const request = this.attempt(() => this.engine.requestSegment(key, segment.externalId));
     if (!request) throw new Error("the engine is broken");
     const cancel = (): void => request.cancel();

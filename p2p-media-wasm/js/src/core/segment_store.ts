@@ -1,6 +1,6 @@
 /** Where the engine keeps segments: in memory, or in a store of the page's own. The engine says what is kept and what goes. */
 import type { StreamEntry } from "./stream_table.js";
-import type { DefinedCoreConfig, SegmentStorage, SegmentWithStream, Stream } from "./types.js";
+import type { DefinedCoreConfig, Segment, SegmentStorage, Stream } from "./types.js";
 
 /** Keeps the bytes of segments by the engine's name for them. */
 export interface SegmentStore {
@@ -33,9 +33,6 @@ export class MemoryStore implements SegmentStore {
   }
 }
 
-/** What the store of the page must be told with a segment. */
-export type SegmentPlace = { entry: StreamEntry<Stream>; segment: SegmentWithStream; isLive: boolean };
-
 /** The swarm that a stream is shared in, as peers of the official library name it. */
 export function swarmIdOf(entry: StreamEntry<Stream>): string {
   const { type, index } = entry.stream;
@@ -48,7 +45,8 @@ export class CustomStore implements SegmentStore {
 
   private constructor(
     private readonly storage: SegmentStorage,
-    private readonly place: (stream: number, id: number) => SegmentPlace | undefined,
+    private readonly entryOf: (stream: number) => StreamEntry<Stream> | undefined,
+    private readonly isLive: () => boolean,
   ) {
     const { totalCapacity } = storage.getUsage();
     this.limit = totalCapacity > 0 ? totalCapacity : undefined;
@@ -57,40 +55,42 @@ export class CustomStore implements SegmentStore {
   /** Makes the page's store ready. Rejects when it cannot be. */
   static async open(
     config: DefinedCoreConfig,
-    isLive: boolean,
-    place: (stream: number, id: number) => SegmentPlace | undefined,
+    entryOf: (stream: number) => StreamEntry<Stream> | undefined,
+    isLive: () => boolean,
   ): Promise<CustomStore | undefined> {
-    const storage = config.customSegmentStorageFactory?.(isLive);
+    const storage = config.customSegmentStorageFactory?.(isLive());
     if (!storage) return undefined;
     const { mainStream, secondaryStream, ...common } = config;
     await storage.initialize(common, mainStream, secondaryStream);
     // The engine finds out by itself when it looks for a segment that is gone.
     storage.setSegmentChangeCallback(() => undefined);
-    return new CustomStore(storage, place);
+    return new CustomStore(storage, entryOf, isLive);
   }
 
   async store(stream: number, id: number, bytes: Uint8Array): Promise<void> {
-    const place = this.place(stream, id);
-    if (!place) throw new Error("the segment is not in the playlist any more");
-    const { entry, segment, isLive } = place;
+    const entry = this.entryOf(stream);
+    const segment = entry?.byId.get(id);
+    if (!entry || !segment) throw new Error("the segment is not in the playlist any more");
     const { type, index } = entry.stream;
     const data = bytes.buffer as ArrayBuffer;
-    await this.storage.storeSegment(swarmIdOf(entry), index, id, data, segment.startTime, segment.endTime, type, isLive);
+    await this.storage.storeSegment(swarmIdOf(entry), index, id, data, segment.startTime, segment.endTime, type, this.isLive());
   }
 
   async load(stream: number, id: number): Promise<Uint8Array | undefined> {
-    const place = this.place(stream, id);
-    const data = place && (await this.storage.getSegmentData(swarmIdOf(place.entry), place.entry.stream.index, id));
+    const entry = this.entryOf(stream);
+    const data = entry && (await this.storage.getSegmentData(swarmIdOf(entry), entry.stream.index, id));
     return data && new Uint8Array(data);
   }
 
-  forget(): void {
-    // It has no call for that: it drops segments when it needs the room.
+  /** A store that has no call for that drops segments when it needs the room. */
+  forget(stream: number, id: number): void {
+    const entry = this.entryOf(stream);
+    if (entry) this.storage.removeSegment?.(swarmIdOf(entry), entry.stream.index, id);
   }
 
-  requested({ entry, segment, isLive }: SegmentPlace): void {
+  requested(entry: StreamEntry<Stream>, { externalId, startTime, endTime }: Segment): void {
     const { type, index } = entry.stream;
-    this.storage.onSegmentRequested(swarmIdOf(entry), index, segment.externalId, segment.startTime, segment.endTime, type, isLive);
+    this.storage.onSegmentRequested(swarmIdOf(entry), index, externalId, startTime, endTime, type, this.isLive());
   }
 
   playbackUpdated(position: number, rate: number): void {

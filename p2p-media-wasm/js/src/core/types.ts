@@ -326,7 +326,10 @@ export interface SegmentStorage {
     isLiveStream: boolean,
   ): Promise<void>;
   getSegmentData(swarmId: string, streamId: string, segmentId: number): Promise<ArrayBuffer | undefined>;
+  /** In MiB. */
   getUsage(): { totalCapacity: number; usedCapacity: number };
+  /** Ours: the engine needs the room that this segment takes. A store without this call makes room by itself. */
+  removeSegment?(swarmId: string, streamId: string, segmentId: number): void;
   hasSegment(swarmId: string, streamId: string, segmentId: number): boolean;
   getStoredSegmentIds(swarmId: string, streamId: string): number[];
   setSegmentChangeCallback(callback: (streamId: string) => void): void;
