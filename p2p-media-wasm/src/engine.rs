@@ -1,6 +1,8 @@
 //! The engine in a page: the browser as a [`Backend`], and what the TypeScript around it calls.
 
 mod api;
+#[cfg(all(test, target_arch = "wasm32"))]
+mod browser_tests;
 mod clock;
 mod data_channel;
 mod events;
