@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use url::Url;
+use p2p_media_url::AbsoluteUrl;
 
 use crate::error::{MpdError, excerpt};
 use crate::read_values::{availability_time_complete, availability_time_offset};
@@ -36,7 +36,7 @@ pub(crate) struct BaseUrls {
 /// An absolute URL with what BaseURL elements say about the availability of what is below it.
 #[derive(Clone, Debug)]
 struct BaseUrl {
-    url: Url,
+    url: AbsoluteUrl,
     text: Arc<str>,
     /// The URL up to and with the last slash of its path; absent when references cannot be appended as text.
     directory: Option<Rc<str>>,
@@ -47,7 +47,7 @@ struct BaseUrl {
 impl BaseUrls {
     /// The URL of the MPD itself.
     pub(crate) fn of_mpd(url: &str) -> Result<Self, MpdError> {
-        let url = Url::parse(url).map_err(|error| MpdError::BaseUrl { url: excerpt(url), reason: error.to_string() })?;
+        let url = AbsoluteUrl::parse(url).map_err(|error| MpdError::BaseUrl { url: excerpt(url), reason: error.to_string() })?;
         let mpd_query = url.query().map(Rc::from);
         let base = BaseUrl::new(url);
         Ok(Self { segment: base.text.clone(), alternatives: Rc::new([base]), is_written: false, mpd_query, segment_query: None })
@@ -167,7 +167,7 @@ impl BaseUrls {
     ) -> Result<Option<Arc<str>>, MpdError> {
         let base = self.used();
         let url = if base.url.as_str().contains('$') {
-            let Ok(escaped) = Url::parse(&base.url.as_str().replace('$', "$$")) else { return Ok(None) };
+            let Ok(escaped) = AbsoluteUrl::parse(&base.url.as_str().replace('$', "$$")) else { return Ok(None) };
             BaseUrl::new(escaped).resolve(template, element, budget)?
         } else {
             base.resolve(template, element, budget)?
@@ -183,10 +183,8 @@ impl BaseUrls {
 }
 
 impl BaseUrl {
-    fn new(url: Url) -> Self {
-        let path_start = url[..url::Position::BeforePath].len();
-        let slash = url.path().rfind('/').filter(|_| !url.cannot_be_a_base());
-        let directory = slash.map(|slash| Rc::from(&url.as_str()[..path_start + slash + 1]));
+    fn new(url: AbsoluteUrl) -> Self {
+        let directory = url.directory().map(Rc::from);
         Self { text: Arc::from(url.as_str()), directory, url, availability_time_offset: 0.0, is_chunked: false }
     }
 
@@ -329,7 +327,7 @@ mod tests {
         #[test]
         fn joining_as_text_gives_what_the_url_crate_gives(base in "https?://[a-z]{1,5}(/[a-zA-Z0-9._%$-]{0,6}){0,3}(\\?[a-z/=]{0,6})?", reference in "[ -~]{0,12}") {
             for reference in [reference.as_str(), "a/b.m4s", "a/$Number%05d$", "..", "a..b/x."] {
-                let expected = Url::parse(&base).unwrap().join(reference).map(String::from).ok();
+                let expected = AbsoluteUrl::parse(&base).unwrap().join(reference).map(String::from).ok();
                 prop_assert_eq!(resolve(&base, reference), expected, "{} + {}", base, reference);
             }
         }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use url::Url;
+use p2p_media_url::AbsoluteUrl;
 
 use crate::xml::Element;
 
@@ -30,7 +30,7 @@ pub(crate) fn with_query(url: &str, query: &str) -> String {
         Some(_) => "&",
     };
     let joined = [before, separator, query, fragment].concat();
-    Url::parse(&joined).map_or(joined, String::from)
+    AbsoluteUrl::parse(&joined).map_or(joined, String::from)
 }
 
 fn is_of_scheme(property: Element<'_>) -> bool {
