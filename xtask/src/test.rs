@@ -28,6 +28,10 @@ fn rust() -> Result<(), Failure> {
     cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"], &[])?;
     cargo(&["check", "--target", WASM, "-p", "p2p-media-core", "-p", "p2p-media-hls", "-p", "p2p-media-dash"], &[])?;
     cargo(&["test", "--workspace", "--no-fail-fast"], &[])?;
+    // The other one of the two modules for pages.
+    let manifests = ["--package", "p2p-media-wasm", "--features", "manifests"];
+    cargo(&[&["clippy", "--all-targets"], &manifests[..], &["--", "--deny", "warnings"]].concat(), &[])?;
+    cargo(&[&["test"], &manifests[..]].concat(), &[])?;
     cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"], &[("RUSTDOCFLAGS", "--deny warnings")])
 }
 
