@@ -1,6 +1,7 @@
 //! Chores of the project, started with `cargo xtask`. See `cargo xtask help`.
 
 mod cargo;
+mod demo;
 mod npm;
 mod test;
 mod tidy;
@@ -21,7 +22,7 @@ cargo xtask COMMAND [ARGUMENTS]
                      (`test rust` leaves those out; `test browser [FILE…]` runs nothing else, or some files of xtask/browser/tests)
   wasm               Make the npm package for web pages in target/npm/p2p-media (needs Node.js 20 or newer)
   web [--port N]     Serve the example pages, streams to play and a tracker, to open in a browser (--host ADDR for other machines too)
-  bench NAME [ARGS]  Measure: transport, engine, tracker, memory, manifest or wasm (all but wasm take --json FILE)
+  bench NAME [ARGS]  Measure: transport, engine, tracker, memory, manifest, wasm or web (the first five take --json FILE; web needs ffmpeg)
   fuzz NAME [SECS]   Feed a reader what nobody should send it: hls, mpd, sidx or peer_messages (needs nightly Rust and cargo-fuzz)
   interop ARGS       Beside official JS players, given the folder of a rig that runs them: --rig DIR [--case NAMES] [--tracker official|ours]
   tidy               The project's own rules: file lengths, headings, what the core may depend on
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_else(|| "help".to_owned());
     let rest: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
-        "demo" => demo(&rest),
+        "demo" => demo::run_command(&rest),
         "test" => test::run_command(&rest),
         "wasm" => wasm::run_command(),
         "web" => web::run_command(&rest),
@@ -63,29 +64,22 @@ fn main() -> ExitCode {
     }
 }
 
-fn demo(arguments: &[String]) -> Result<(), Failure> {
-    let media = cargo::root().join("examples/media");
-    let media = media.to_string_lossy();
-    let mut all = vec!["demo", "--media", &media];
-    all.extend(arguments.iter().map(String::as_str));
-    program(&all)
-}
-
 fn bench(arguments: &[String]) -> Result<(), Failure> {
     let Some((name, rest)) = arguments.split_first() else {
-        return Err(Failure("bench what? transport, engine, tracker, memory, manifest or wasm".to_owned()));
+        return Err(Failure("bench what? transport, engine, tracker, memory, manifest, wasm or web".to_owned()));
     };
     let rest = rest.iter().map(String::as_str);
     match name.as_str() {
         "engine" => bench_binary("p2p-media-sim", "engine-bench", rest),
         "manifest" => bench_binary("manifest-bench", "manifest-bench", rest),
         "wasm" => wasm_size::run(),
+        "web" => web::bench(&arguments[1..]),
         "transport" | "tracker" | "memory" => {
             let mut all = vec!["bench", name.as_str()];
             all.extend(rest);
             program(&all)
         }
-        other => Err(Failure(format!("no bench is called {other:?}: transport, engine, tracker, memory, manifest or wasm"))),
+        other => Err(Failure(format!("no bench is called {other:?}: transport, engine, tracker, memory, manifest, wasm or web"))),
     }
 }
 

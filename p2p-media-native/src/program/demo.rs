@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tokio::sync::watch as watched;
 use tokio::task::JoinSet;
@@ -71,6 +72,10 @@ pub struct DemoArgs {
     #[arg(long, value_name = "DIR")]
     pub media: Option<PathBuf>,
 
+    /// A page with a player that takes ?src= and ?tracker=: its address for these viewers' stream is printed, to watch along in a browser
+    #[arg(long, value_name = "URL")]
+    pub page: Option<String>,
+
     /// Peers and cache.
     #[command(flatten)]
     pub shared: SharedOptions,
@@ -109,6 +114,9 @@ pub async fn run(args: DemoArgs, stop: impl Future<Output = ()>) -> Result<(), P
     let json = args.json.as_deref().map(JsonFile::prepare).transpose()?;
     let servers = Servers::start(&args).await?;
     println!("{} viewers of {} ({} s apart)", args.viewers, servers.url, args.stagger);
+    if let Some(page) = &args.page {
+        println!("Watch along in a browser: {}", servers.watch_along(page, &args.shared.tracker));
+    }
     let report = servers.play(&args, stop).await;
     servers.stop().await;
     let report = report?;
@@ -143,6 +151,13 @@ impl Servers {
         let config = TrackerConfig { listen: (std::net::Ipv4Addr::LOCALHOST, 0).into(), ..TrackerConfig::default() };
         let tracker = TrackerServer::bind(config).await?.spawn();
         Ok(Self { origin, tracker, url })
+    }
+
+    /// The address of a page that joins the viewers, who meet at the demo's own tracker when none is named.
+    fn watch_along(&self, page: &str, trackers: &[String]) -> String {
+        let tracker = trackers.first().map_or_else(|| self.tracker.url(), String::as_str);
+        let [src, tracker] = [&self.url, tracker].map(|text| utf8_percent_encode(text, NON_ALPHANUMERIC));
+        format!("{page}?src={src}&tracker={tracker}")
     }
 
     async fn play(&self, args: &DemoArgs, stop: impl Future<Output = ()>) -> Result<DemoReport, ProgramError> {
