@@ -37,7 +37,7 @@ const FIREFOX_PREFERENCES = {
   "dom.timeout.enable_budget_timer_throttling": false,
 };
 /** How long a condition is waited for when a test says nothing else. */
-const WAIT_TIMEOUT_MS = 30_000;
+const WAIT_TIMEOUT_MS = 60_000;
 const POLL_INTERVAL_MS = 100;
 
 const PATHS = {

@@ -6,9 +6,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** How long a server may take until it says where it listens. */
-const START_TIMEOUT_MS = 20_000;
+const START_TIMEOUT_MS = 60_000;
 /** How long figures of the tracker are waited for. */
-const STATS_TIMEOUT_MS = 20_000;
+const STATS_TIMEOUT_MS = 60_000;
 /** How long a child may take to leave its swarms. */
 const STOP_TIMEOUT_MS = 8_000;
 

@@ -4,7 +4,7 @@
 const PLAYED_SECONDS = 2;
 
 /** Waits until the page's video has gone on by two seconds from now, or is at its end. */
-export async function playsOn(page, { seconds = PLAYED_SECONDS, timeout = 30_000 } = {}) {
+export async function playsOn(page, { seconds = PLAYED_SECONDS, timeout = 60_000 } = {}) {
   const from = await page.ask(() => window.viewer?.state().time ?? 0);
   await page.until(
     ({ from, seconds }) => {

@@ -14,7 +14,7 @@ import { startSetting } from "../support/setting.mjs";
 import { startStaticServer } from "../support/static_server.mjs";
 import { playsOn } from "../support/viewers.mjs";
 
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 240_000;
 const TYPESCRIPT = fileURLToPath(new URL("../node_modules/typescript/bin/tsc", import.meta.url));
 
 let setting, browser, consumer;

@@ -6,7 +6,7 @@ import { openBrowser } from "../support/browsers.mjs";
 import { startSetting } from "../support/setting.mjs";
 import { playsOn } from "../support/viewers.mjs";
 
-const TEST_TIMEOUT_MS = 240_000;
+const TEST_TIMEOUT_MS = 300_000;
 const PLAYERS = 100;
 /** Caches of the browser and of the engine's module fill with the first few. */
 const WARM_UP_PLAYERS = 12;

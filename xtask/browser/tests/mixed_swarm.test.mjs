@@ -7,7 +7,7 @@ import { PROGRAM, startSetting } from "../support/setting.mjs";
 import { startWatch } from "../support/program.mjs";
 import { hasPeers, playsOn } from "../support/viewers.mjs";
 
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 240_000;
 /** More than a segment of the video. */
 const SHARED_BYTES = 200_000;
 /** Most seconds for which a native viewer stays: the whole sample. */
