@@ -182,8 +182,8 @@ pub struct SegmentTemplate {
     pub media: Option<Arc<str>>,
     /// @timescale: ticks per second; never 0.
     pub timescale: u64,
-    /// @presentationTimeOffset in ticks: the media time at which the period begins.
-    pub presentation_time_offset: u64,
+    /// @presentationTimeOffset in ticks: the media time at which the period begins. Some packagers write negative ones.
+    pub presentation_time_offset: i64,
     /// @startNumber; 1 when absent.
     pub start_number: u64,
     /// @endNumber.
@@ -224,7 +224,7 @@ pub struct SegmentList {
     /// @timescale: ticks per second; never 0.
     pub timescale: u64,
     /// @presentationTimeOffset in ticks.
-    pub presentation_time_offset: u64,
+    pub presentation_time_offset: i64,
     /// @startNumber; 1 when absent.
     pub start_number: u64,
     /// When segments begin and end.
@@ -241,7 +241,7 @@ pub struct SegmentIndex {
     /// @timescale: ticks per second; never 0. Of the presentation time offset: the `sidx` has its own.
     pub timescale: u64,
     /// @presentationTimeOffset in ticks of `timescale`.
-    pub presentation_time_offset: u64,
+    pub presentation_time_offset: i64,
 }
 
 impl SegmentIndex {

@@ -12,7 +12,7 @@ use crate::base_url::{BaseUrls, UrlBudget};
 use crate::error::MpdError;
 use crate::mpd::{Addressing, MediaKind, SegmentIndex, SegmentList, SegmentTemplate, SegmentTimes, TimelineEntry};
 use crate::read_timeline::{EntryBudget, read_timeline};
-use crate::read_values::{availability_time_complete, availability_time_offset, byte_range, decimal, unsigned};
+use crate::read_values::{availability_time_complete, availability_time_offset, byte_range, decimal, signed, unsigned};
 use crate::template::fill_identity;
 use crate::xml::Element;
 
@@ -143,8 +143,8 @@ impl<'d> Chain<'d> {
         self.number("timescale").filter(|&timescale| timescale > 0).unwrap_or(1)
     }
 
-    fn presentation_time_offset(&self) -> u64 {
-        self.number("presentationTimeOffset").unwrap_or(0)
+    fn presentation_time_offset(&self) -> i64 {
+        self.attribute("presentationTimeOffset").and_then(|value| signed(&value)).unwrap_or(0)
     }
 
     fn initialization(&self) -> Option<Element<'d>> {

@@ -128,7 +128,7 @@ fn segment_information_is_inherited_attribute_by_attribute() {
         r#"<SegmentTemplate timescale="10" startNumber="5" presentationTimeOffset="30" media="p-$Number$" endNumber="9"><Initialization sourceURL="pi.mp4" range="0-9"/></SegmentTemplate>
            <AdaptationSet><SegmentTemplate media="$RepresentationID$/$Bandwidth%04d$/$Number%03d$$$.m4s" duration="20.5"/>
              <Representation id="v$" bandwidth="12"/>
-             <Representation id="w"><SegmentTemplate timescale="0" startNumber="bad" media="" initialization="$RepresentationID$.mp4"><SegmentTimeline><S d="4"/></SegmentTimeline></SegmentTemplate></Representation>
+             <Representation id="w"><SegmentTemplate timescale="0" presentationTimeOffset="-7" startNumber="bad" media="" initialization="$RepresentationID$.mp4"><SegmentTimeline><S d="4"/></SegmentTimeline></SegmentTemplate></Representation>
            </AdaptationSet>"#,
     );
     let first = template(&found[0]);
@@ -138,7 +138,7 @@ fn segment_information_is_inherited_attribute_by_attribute() {
     assert_eq!(init(&found[0]), Some(("https://a.example/live/pi.mp4", Some((0, 9)))));
     let second = template(&found[1]);
     assert_eq!(second.media.as_deref(), Some("https://a.example/live/w/$Bandwidth%04d$/$Number%03d$$$.m4s"));
-    assert_eq!((second.timescale, second.start_number), (1, 1));
+    assert_eq!((second.timescale, second.start_number, second.presentation_time_offset), (1, 1, -7));
     assert!(matches!(&second.times, SegmentTimes::Timeline(entries) if entries.len() == 1));
     assert_eq!(init(&found[1]), Some(("https://a.example/live/w.mp4", None)));
 }

@@ -88,7 +88,7 @@ fn compare_template(ours: &Addressing, levels: &[Option<&SegmentTemplate>; 3]) {
     assert_eq!(Some(ours.timescale), number(|template| template.timescale).or(Some(1)));
     assert_eq!(Some(ours.start_number), number(|template| template.startNumber).or(Some(1)));
     assert_eq!(ours.end_number, number(|template| template.endNumber));
-    assert_eq!(Some(ours.presentation_time_offset), number(|template| template.presentationTimeOffset).or(Some(0)));
+    assert_eq!(u64::try_from(ours.presentation_time_offset).ok(), number(|template| template.presentationTimeOffset).or(Some(0)));
     let timeline = levels.iter().flatten().find_map(|template| template.SegmentTimeline.as_ref());
     match (&ours.times, timeline) {
         (SegmentTimes::Timeline(ours), Some(theirs)) => {

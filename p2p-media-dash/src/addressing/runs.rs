@@ -11,7 +11,7 @@ pub(super) struct MediaClock {
     /// Ticks per second.
     timescale: f64,
     /// Media time at which the period begins, in ticks.
-    zero: u64,
+    zero: i64,
     /// When the period begins, in seconds on the presentation timeline.
     period_start: f64,
 }
@@ -60,7 +60,8 @@ impl TickBounds {
     /// From seconds on the presentation timeline. Near the bounds, by more than the rounding of floats, nothing is said.
     fn new(clock: &MediaClock, from: f64, until: Option<f64>) -> Self {
         let ticks = |seconds: f64| (seconds - clock.period_start) * clock.timescale + clock.zero as f64;
-        let doubt = |ticks: f64| 2.0 + 2.0 * ROUNDING_SECONDS * clock.timescale + 8.0 * f64::EPSILON * ticks.abs().max(clock.zero as f64);
+        let doubt =
+            |ticks: f64| 2.0 + 2.0 * ROUNDING_SECONDS * clock.timescale + 8.0 * f64::EPSILON * ticks.abs().max((clock.zero as f64).abs());
         let from = ticks(from);
         // A float becomes the nearest integer in range.
         Self {
@@ -187,7 +188,7 @@ impl<'m> Runs<'m> {
         Self::new(&SegmentTimes::Unknown, 1, 0, 1, &period)
     }
 
-    pub(super) fn new(times: &'m SegmentTimes, timescale: u64, time_offset: u64, start_number: u64, period: &Period) -> Self {
+    pub(super) fn new(times: &'m SegmentTimes, timescale: u64, time_offset: i64, start_number: u64, period: &Period) -> Self {
         let (entries, zero, timescale) = match times {
             // With @duration the period begins with the first segment, whatever the offset is.
             SegmentTimes::Duration(duration) => (Ticks::of(*duration).map_or(Entries::None, Entries::Equal), 0, timescale),
@@ -232,8 +233,10 @@ impl<'m> Runs<'m> {
         let Entries::Timeline([TimelineEntry { time: None, .. }, ..]) = self.entries else { return };
         // Whatever the time is now: what was said once must stay.
         let mut ever = Self { known_until: f64::INFINITY, ..self.clone() };
-        if self.clock.zero > 0 && ever.all(|run| run.len() == 0) {
-            self.time = self.clock.zero;
+        if let Ok(zero @ 1..) = u64::try_from(self.clock.zero)
+            && ever.all(|run| run.len() == 0)
+        {
+            self.time = zero;
         }
     }
 

@@ -231,6 +231,15 @@ fn what_is_outside_of_the_period_is_left_out() {
 }
 
 #[test]
+fn a_negative_offset_begins_later() {
+    let entries = [entry(Some(0), 4, 0), entry(None, 4, 1)];
+    let mut case = Case::on_demand(Addressing::Template(SegmentTemplate { presentation_time_offset: -3, ..timeline(&entries) }), 11.0);
+    case.period.start = 100.0;
+    assert_eq!(case.urls(0.0), ["1-0", "2-4"]);
+    assert_eq!(case.times(0.0), [(103.0, 4.0), (107.0, 4.0)]);
+}
+
+#[test]
 fn a_first_entry_without_a_time_begins_at_0_or_with_the_period() {
     let offset =
         |presentation_time_offset| SegmentTemplate { presentation_time_offset, ..timeline(&[entry(None, 4, 1), entry(None, 2, 0)]) };
@@ -342,6 +351,10 @@ fn any_number() -> impl Strategy<Value = u64> {
     prop_oneof![0..100_u64, Just(u64::MAX), any::<u64>()]
 }
 
+fn any_offset() -> impl Strategy<Value = i64> {
+    prop_oneof![-100..100_i64, Just(i64::MIN), Just(i64::MAX), any::<i64>()]
+}
+
 fn any_seconds() -> impl Strategy<Value = f64> {
     prop_oneof![0.0..100.0, Just(f64::NAN), Just(f64::INFINITY), any::<f64>()]
 }
@@ -357,7 +370,7 @@ proptest! {
         entries in proptest::collection::vec(any_entry(), 0..6),
         (duration, period, start, now) in (any_seconds(), proptest::option::of(any_seconds()), any_seconds(), any_seconds()),
         (live, kind, offset) in (any::<bool>(), 0..3, any_seconds()),
-        (timescale, pto, start_number, end_number) in (any_number(), any_number(), any_number(), proptest::option::of(any_number())),
+        (timescale, pto, start_number, end_number) in (any_number(), any_offset(), any_number(), proptest::option::of(any_number())),
         (from, skip) in (any_seconds(), any_number()),
     ) {
         let times = if kind == 0 { SegmentTimes::Duration(duration) } else { SegmentTimes::Timeline(entries.into()) };
@@ -375,7 +388,7 @@ proptest! {
         let _ = (case.next_after(now), case.at(now).remaining());
         let _ = (case.at(now).after_number(skip).next(), case.at(now).ending_after(from).next());
         // Media times beyond 2^53 ticks are not exact as seconds.
-        let tolerance = 1e-3 * from.abs().max(1.0) + 1e-14 * (pto as f64 / timescale.max(1) as f64);
+        let tolerance = 1e-3 * from.abs().max(1.0) + 1e-14 * ((pto as f64).abs() / timescale.max(1) as f64);
         for segment in case.at(now).starting_at(from).take(100) {
             prop_assert!(segment.place.start.is_nan() || from.is_nan() || segment.place.start >= from - tolerance);
         }

@@ -27,7 +27,7 @@ struct IndexKey {
     media: Arc<str>,
     index: Resource,
     timescale: u64,
-    presentation_time_offset: u64,
+    presentation_time_offset: i64,
 }
 
 impl IndexKey {

@@ -182,7 +182,7 @@ impl LiveRepresentation {
             let end_us = to_us(place.end() - period.start);
             let time = match template.times {
                 SegmentTimes::Timeline(_) => place.time.unwrap_or_default(),
-                _ => template.presentation_time_offset + ticks(start_us, template.timescale),
+                _ => ticks(start_us, template.timescale).saturating_add_signed(template.presentation_time_offset),
             };
             let duration = (place.duration * template.timescale as f64).round() as u64;
             let follows = segments.last().is_none_or(|last| end_us > last.end_us && Some(last.number) < place.number);

@@ -146,7 +146,7 @@ impl Text {
         let first = passes.first_ending_after(now_us.saturating_sub(window_us));
         self.0.push_str("<SegmentTemplate");
         self.attribute("timescale", Some(template.timescale));
-        self.attribute("presentationTimeOffset", Some(template.presentation_time_offset).filter(|offset| *offset > 0));
+        self.attribute("presentationTimeOffset", Some(template.presentation_time_offset).filter(|offset| *offset != 0));
         self.attribute("initialization", about.init.as_ref().map(|init| template_text(folder, &init.url)));
         self.attribute("media", template.media.as_ref().map(|media| relative(folder, media).to_owned()));
         self.attribute("startNumber", Some(if uniform { segments[0].number } else { representation.number(first) }));
