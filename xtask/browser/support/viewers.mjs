@@ -15,6 +15,11 @@ export async function playsOn(page, { seconds = PLAYED_SECONDS, timeout = 60_000
   );
 }
 
+/** What went wrong with segments, but for silence that was too long: on a busy machine a peer is silent for seconds, and others take over. */
+export function segmentFaults({ segmentErrors }) {
+  return segmentErrors.filter((error) => !error.endsWith("bytes-receiving-timeout"));
+}
+
 /** Waits until a page is connected to that many others. */
 export function hasPeers(page, count, options) {
   return page.until((count) => window.viewer.state().peers >= count, { argument: count, what: `${count} peers`, ...options });
