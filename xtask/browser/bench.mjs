@@ -1,37 +1,44 @@
-// `cargo xtask bench web`: what sharing costs a page. Eight viewers of 4 Mbit/s, with our engine and with the official one, one after the other.
+// `cargo xtask bench web`: what sharing costs a page. A page with our engine and one with the official one, each in a browser of its own, play the
+// same film in one swarm at one time, among native viewers: pages as the other viewers would need more than the machine has, and
+// everything would take long.
 
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { openBrowser } from "./support/browsers.mjs";
-import { startOrigin } from "./support/program.mjs";
+import { startOrigin, startWatch } from "./support/program.mjs";
 import { PROGRAM, startSetting } from "./support/setting.mjs";
 
 const { values } = parseArgs({
   options: {
-    viewers: { type: "string", default: "8" },
+    peers: { type: "string", default: "8" },
     seconds: { type: "string", default: "60" },
-    stagger: { type: "string", default: "3" },
     rounds: { type: "string", default: "1" },
   },
 });
-const [viewers, seconds, stagger, rounds] = [values.viewers, values.seconds, values.stagger, values.rounds].map(Number);
+const [peers, seconds, rounds] = [values.peers, values.seconds, values.rounds].map(Number);
+const ENGINES = { official: "the official library", hlsjs: "ours" };
+const JOIN_INTERVAL_S = 2;
 const LONG_TASK_MS = 50;
+/** Those who joined first are not at the end of the film when the last ones are. */
+const filmSeconds = seconds + 2 * JOIN_INTERVAL_S * (peers + 2);
 
 const media = mkdtempSync(join(tmpdir(), "p2p-media-bench-"));
-const results = { official: [], hlsjs: [] };
 try {
-  console.error(`Encoding ${seconds + viewers * stagger} s at 4 Mbit/s`);
-  encode(seconds + viewers * stagger);
+  console.error(`Encoding ${filmSeconds} s at 4 Mbit/s`);
+  encode(filmSeconds);
+  const results = [];
   for (let round = 0; round < rounds; round++) {
-    for (const engine of ["official", "hlsjs"]) {
-      console.error(`${viewers} viewers, ${seconds} s: ${engine === "official" ? "the official library" : "ours"}`);
-      results[engine].push(await run(engine));
-    }
+    // Whoever joins first has the others behind: they take turns.
+    const order = Object.keys(ENGINES);
+    if (round % 2 === 1) order.reverse();
+    console.error(`Playing for ${seconds} s`);
+    results.push(await run(order));
   }
-  report();
+  report(results);
 } finally {
   rmSync(media, { recursive: true, force: true });
 }
@@ -45,28 +52,43 @@ function encode(length) {
   execFileSync("ffmpeg", ["-v", "error", "-f", "lavfi", "-i", source, ...codec, ...rate, ...hls], { stdio: "inherit" });
 }
 
-/** Plays with one engine; what it cost over all pages. */
-async function run(engine) {
+/** Plays on both pages at one time, with as many native viewers that each has so many peers; what it cost by engine. */
+async function run(order) {
   const setting = await startSetting();
   const origin = await startOrigin(PROGRAM, media);
-  const browser = await openBrowser("chromium");
-  try {
-    const pages = [];
-    for (let viewer = 0; viewer < viewers; viewer++) {
-      if (viewer > 0) await sleep(stagger);
-      const page = await browser.open();
-      await page.driver.addInitScript(watchTasks);
-      await page.driver.goto(setting.player({ engine, src: `${origin.url}master.m3u8` }));
-      pages.push(page);
+  const src = `${origin.url}master.m3u8`;
+  const natives = [];
+  const pages = {};
+  const addNatives = async (count) => {
+    for (let index = 0; index < count; index++) {
+      natives.push(startWatch(PROGRAM, src, { tracker: setting.tracker.url, seconds: filmSeconds }));
+      await delay(JOIN_INTERVAL_S * 1000);
     }
-    const before = await cpuSeconds(browser);
-    await sleep(seconds);
-    const cpu = (await cpuSeconds(browser)) - before;
-    const tasks = await Promise.all(pages.map((page) => page.ask(() => window.longTasks)));
-    const states = await Promise.all(pages.map((page) => page.ask(() => window.viewer.state())));
-    return { cpu, tasks: tasks.flat(), states };
+  };
+  try {
+    const before = Math.floor((peers - 1) / 2);
+    await addNatives(before);
+    for (const engine of order) {
+      const browser = await openBrowser("chromium");
+      const page = (pages[engine] = { browser, page: await browser.open() });
+      await page.page.driver.addInitScript(watchTasks);
+      // As the players' own build for pages without a bundler: segments are demuxed in a worker.
+      const player = { workerPath: "/modules/hls.js/dist/hls.worker.js" };
+      await page.page.driver.goto(setting.player({ engine, src, player }));
+      await delay(JOIN_INTERVAL_S * 1000);
+    }
+    await addNatives(peers - 1 - before);
+    for (const page of Object.values(pages)) page.before = await cpuSeconds(page.browser);
+    await delay(seconds * 1000);
+    const results = {};
+    for (const [engine, { browser, page, before }] of Object.entries(pages)) {
+      const cpu = (await cpuSeconds(browser)) - before;
+      results[engine] = { cpu, tasks: await page.ask(() => window.longTasks), state: await page.ask(() => window.viewer.state()) };
+    }
+    return results;
   } finally {
-    await Promise.allSettled([browser.close(), origin.stop(), setting.stop()]);
+    const everybody = [...natives, ...Object.values(pages).map(({ browser }) => ({ stop: () => browser.close() })), origin, setting];
+    await Promise.allSettled(everybody.map((one) => one.stop()));
   }
 }
 
@@ -80,7 +102,7 @@ function watchTasks() {
   }).observe({ type: "long-animation-frame", buffered: true });
 }
 
-/** Processor time that the pages have taken so far. */
+/** Processor time that the pages of a browser have taken so far. */
 async function cpuSeconds(browser) {
   const devtools = await browser.driver.newBrowserCDPSession();
   const { processInfo } = await devtools.send("SystemInfo.getProcessInfo");
@@ -88,24 +110,21 @@ async function cpuSeconds(browser) {
   return processInfo.filter(({ type }) => type === "renderer").reduce((sum, { cpuTime }) => sum + cpuTime, 0);
 }
 
-function report() {
-  for (const [engine, runs] of Object.entries(results)) {
-    const ours = engine === "hlsjs";
-    const isEngine = (url) => (ours ? url.includes("/p2p-media/") : url.includes("p2p-media-loader"));
-    for (const { cpu, tasks, states } of runs) {
+function report(results) {
+  for (const round of results) {
+    for (const [engine, { cpu, tasks, state }] of Object.entries(round)) {
+      const isEngine = (url) => url.includes(engine === "hlsjs" ? "/p2p-media/" : "p2p-media-loader");
       const long = tasks.flatMap(({ scripts }) => scripts).filter(({ sourceURL, duration }) => isEngine(sourceURL) && duration > LONG_TASK_MS);
-      const sum = (field) => states.reduce((sum, state) => sum + state[field], 0);
-      const share = sum("p2pBytes") / (sum("p2pBytes") + sum("httpBytes"));
+      const { p2pBytes, httpBytes, uploadedBytes, stalls } = state;
+      const longest = Math.max(0, ...long.map(({ duration }) => duration)).toFixed(0);
+      const megabytes = (bytes) => (bytes / 1e6).toFixed(1);
       console.log(
-        `${(ours ? "ours" : "official").padEnd(9)} ${cpu.toFixed(2)} CPU s in all pages, ${long.length} tasks over ${LONG_TASK_MS} ms of the engine's ` +
-          `(longest ${Math.max(0, ...long.map(({ duration }) => duration)).toFixed(0)} ms), ${tasks.length} long frames in all, ${(100 * share).toFixed(1)} % from peers`,
+        `${ENGINES[engine].padEnd(20)} ${cpu.toFixed(2)} CPU s, ${long.length} tasks over ${LONG_TASK_MS} ms of the engine's (longest ${longest} ms), ` +
+          `${tasks.length} long frames in all, ${stalls} stalls, MB: ${megabytes(httpBytes)} by HTTP, ${megabytes(p2pBytes)} from peers, ` +
+          `${megabytes(uploadedBytes)} to peers`,
       );
     }
   }
-  const cpuOf = (engine) => results[engine].reduce((sum, { cpu }) => sum + cpu, 0);
+  const cpuOf = (engine) => results.reduce((sum, round) => sum + round[engine].cpu, 0);
   console.log(`CPU time, ours to official: ${(cpuOf("hlsjs") / cpuOf("official")).toFixed(2)}`);
-}
-
-function sleep(seconds) {
-  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }

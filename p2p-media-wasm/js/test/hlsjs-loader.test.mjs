@@ -92,7 +92,8 @@ test("hls.js sees bytes come, and the true times where nothing was measured", as
   load(setup);
   const [request] = setup.core.loads;
   await new Promise((resolve) => setTimeout(resolve, 20));
-  request.onChunk(new Uint8Array(60));
+  request.onProgress(60);
+  assert.equal(request.onChunk, undefined);
   const { stats } = setup.loader;
   assert.deepEqual([stats.loaded, stats.total], [60, 0]);
   assert.ok(stats.loading.first - stats.loading.start >= 15);
@@ -115,7 +116,7 @@ test("progressive streaming gets the bytes in pieces of a fair size, once", () =
 test("what the engine cannot give, hls.js's own loader is asked for", () => {
   const setup = loader();
   const calls = load(setup);
-  setup.core.loads[0].onChunk(new Uint8Array(50));
+  setup.core.loads[0].onProgress(50);
   setup.core.loads[0].onError(new Error("failed"));
   assert.equal(setup.waiting.length, 1);
   // It starts afresh: hls.js's loaders refuse to load twice.
@@ -149,7 +150,7 @@ test("an engine that gives nothing is waited for as long as an origin would be",
     const setup = loader();
     load(setup);
     mock.timers.tick(9000);
-    setup.core.loads[0].onChunk(new Uint8Array(1));
+    setup.core.loads[0].onProgress(1);
     mock.timers.tick(9000);
     assert.equal(setup.waiting.length, 0);
     mock.timers.tick(1000);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use js_sys::{Promise, Uint8Array};
+use js_sys::{JsString, Promise, Uint8Array};
 use wasm_bindgen::prelude::*;
 use web_sys::AbortSignal;
 
@@ -20,7 +20,7 @@ extern "C" {
         stream: Option<u32>,
         id: Option<f64>,
         from_peer: bool,
-        peer: Option<String>,
+        peer: Option<JsString>,
         amount: f64,
         text: Option<String>,
     );

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use js_sys::Uint8Array;
+use js_sys::{Function, Uint8Array};
 use p2p_media_core::error::SegmentError;
 use p2p_media_core::segment_bytes::SegmentBytes;
 use p2p_media_core::session::SegmentReader;
@@ -28,16 +28,17 @@ impl SegmentRequest {
         Self { reader: Rc::new(RefCell::new(Some(reader))) }
     }
 
-    /// The next bytes; nothing at the end. Rejects with a text when no more will come.
-    pub async fn chunk(&self) -> Result<Option<Uint8Array>, JsValue> {
-        let chunk = next_chunk(&self.reader).await?;
-        Ok(chunk.map(|bytes| Uint8Array::new_from_slice(&bytes)))
-    }
-
-    /// All bytes. Rejects with a text when they will not come.
-    pub async fn whole(&self) -> Result<Uint8Array, JsValue> {
+    /// All bytes. Whenever some come, `on_progress` is called with their number, and `on_chunk` with a copy of them. Rejects with a text
+    /// when they will not come all, or with what a function throws.
+    pub async fn whole(&self, on_progress: Option<Function>, on_chunk: Option<Function>) -> Result<Uint8Array, JsValue> {
         let mut bytes = SegmentBytes::new();
         while let Some(chunk) = next_chunk(&self.reader).await? {
+            if let Some(on_progress) = &on_progress {
+                on_progress.call1(&JsValue::UNDEFINED, &JsValue::from_f64(chunk.len() as f64))?;
+            }
+            if let Some(on_chunk) = &on_chunk {
+                on_chunk.call1(&JsValue::UNDEFINED, &Uint8Array::new_from_slice(&chunk))?;
+            }
             bytes.push(chunk);
         }
         Ok(to_js(&bytes))

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
+import { setTimeout as delay } from "node:timers/promises";
 import { openBrowser } from "../support/browsers.mjs";
 import { PROGRAM, startSetting } from "../support/setting.mjs";
 import { startWatch } from "../support/program.mjs";
@@ -14,6 +15,11 @@ const SHARED_BYTES = 200_000;
 const WATCH_SECONDS = 60;
 /** What the ids of pages begin with where they must be told from native viewers. */
 const PAGES_PREFIX = "-PA0000-";
+/** The same where pages of ours must be told from official ones, and by native viewers as their like. */
+const PREFIXES = { official: "-PA0000-", hlsjs: "-PRWEB0-" };
+const JOIN_INTERVAL_MS = 4_000;
+/** Six official pages in place of these viewers take this share of all bytes from each other. */
+const LEAST_SHARE = 0.62;
 
 let setting, browser;
 before(async () => {
@@ -68,6 +74,58 @@ test("a native viewer takes from pages of both kinds", { timeout: TEST_TIMEOUT_M
   assert.equal(report.mismatched, 0);
   for (const page of pages) await page.close();
 });
+
+test("pages of both kinds, alternating, and two native viewers: bytes flow in all six directions", { timeout: TEST_TIMEOUT_MS }, async (context) => {
+  const swarmId = "all-six";
+  const watches = [native(swarmId)];
+  const pages = [];
+  try {
+    await setting.tracker.until(({ peers }) => peers > 0);
+    for (const engine of ["official", "hlsjs", "official", "hlsjs"]) {
+      await delay(JOIN_INTERVAL_MS);
+      const core = { swarmId, trackerClientVersionPrefix: PREFIXES[engine] };
+      pages.push({ engine, page: await browser.open(setting.player({ engine, core })) });
+    }
+    await delay(JOIN_INTERVAL_MS);
+    watches.push(native(swarmId));
+    for (const { page } of pages) {
+      await page.until(() => window.viewer.state().ended, { timeout: 2 * WATCH_SECONDS * 1000, what: "the end of the film" });
+    }
+    const flows = {};
+    let delivered = 0;
+    let fromPeers = 0;
+    for (const { engine, page } of pages) {
+      const { from, to, p2pBytes, httpBytes } = await page.ask(() => window.viewer.state());
+      delivered += p2pBytes + httpBytes;
+      fromPeers += p2pBytes;
+      for (const [peer, bytes] of Object.entries(from)) note(flows, kindOf(peer), engine, bytes);
+      for (const [peer, bytes] of Object.entries(to)) if (kindOf(peer) === "native") note(flows, engine, "native", bytes);
+      await withoutComplaints(page);
+    }
+    for (const report of await Promise.all(watches.map(({ report }) => report))) {
+      delivered += report.p2p_bytes + report.http_bytes;
+      fromPeers += report.p2p_bytes;
+      assert.deepEqual(report.errors, []);
+      assert.equal(report.mismatched, 0);
+    }
+    context.diagnostic(`${((100 * fromPeers) / delivered).toFixed(1)} % from peers: ${JSON.stringify(flows)}`);
+    const kinds = ["official", "hlsjs", "native"];
+    const silent = kinds.flatMap((giver) => kinds.filter((taker) => taker !== giver && !flows[`${giver} to ${taker}`]).map((taker) => `${giver} to ${taker}`));
+    assert.deepEqual(silent, [], JSON.stringify(flows));
+    assert.ok(fromPeers / delivered >= LEAST_SHARE, `${fromPeers} of ${delivered} bytes from peers`);
+  } finally {
+    await Promise.all([...watches.map((watch) => watch.stop()), ...pages.map(({ page }) => page.close())]);
+  }
+});
+
+function note(flows, giver, taker, bytes) {
+  const flow = `${giver} to ${taker}`;
+  flows[flow] = (flows[flow] ?? 0) + bytes;
+}
+
+function kindOf(peerId) {
+  return Object.keys(PREFIXES).find((kind) => peerId.startsWith(PREFIXES[kind])) ?? "native";
+}
 
 /** Runs in a page. */
 function givenToNative(pagesPrefix) {

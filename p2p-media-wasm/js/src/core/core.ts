@@ -23,6 +23,7 @@ import {
   type DefinedCoreConfig,
   type DynamicCoreConfig,
   type EngineCallbacks,
+  type LoadProgress,
   type Segment,
   type Stream,
   type StreamConfig,
@@ -140,7 +141,7 @@ export class Core<TStream extends Stream = Stream> {
     const began = performance.now();
     let data: ArrayBuffer;
     try {
-      data = await this.bytesOf(segment, load.abort.signal, callbacks.onChunk);
+      data = await this.bytesOf(segment, load.abort.signal, callbacks);
     } catch {
       if (end()) callbacks.onError(new CoreRequestError("failed"));
       return;
@@ -193,19 +194,20 @@ export class Core<TStream extends Stream = Stream> {
     void session?.then((session) => session?.end());
   }
 
-  private async bytesOf(segment: Segment, signal: AbortSignal, onChunk: EngineCallbacks["onChunk"]): Promise<ArrayBuffer> {
+  private async bytesOf(segment: Segment, signal: AbortSignal, progress: LoadProgress): Promise<ArrayBuffer> {
     const session = await this.start();
     signal.throwIfAborted();
     const entry = this.streams.ofSegment(segment.runtimeId);
     if (session && entry?.key !== undefined && !session.isBroken) {
       try {
-        return await session.load(entry.key, segment, signal, onChunk);
+        return await session.load(entry.key, segment, signal, progress);
       } catch (error) {
         if (signal.aborted || !session.isBroken) throw error;
       }
     }
     const data = await loadPlainly(entry ? this.streamConfig(entry.stream) : this.config.mainStream, segment, signal);
-    onChunk?.(new Uint8Array(data.slice(0)));
+    progress.onProgress?.(data.byteLength);
+    progress.onChunk?.(new Uint8Array(data.slice(0)));
     return data;
   }
 

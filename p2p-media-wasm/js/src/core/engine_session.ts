@@ -7,7 +7,7 @@ import type { EventListeners } from "./event_listeners.js";
 import { EngineHost } from "./host.js";
 import { CustomStore, MemoryStore, type SegmentStore } from "./segment_store.js";
 import type { Changes, StreamEntry, StreamTable } from "./stream_table.js";
-import type { CoreEventMap, CoreStats, DefinedCoreConfig, EngineCallbacks, Segment, Stream } from "./types.js";
+import type { CoreEventMap, CoreStats, DefinedCoreConfig, LoadProgress, Segment, Stream } from "./types.js";
 
 /** What the engine knows as the form of a segment. */
 const FORMS = { whole: 0, unfinished: 1, part: 2 } as const;
@@ -79,7 +79,7 @@ export class EngineSession<TStream extends Stream> {
   }
 
   /** All bytes of a segment. Rejects when they will not come, or `signal` aborts. */
-  async load(key: number, segment: Segment, signal: AbortSignal, onChunk: EngineCallbacks["onChunk"]): Promise<ArrayBuffer> {
+  async load(key: number, segment: Segment, signal: AbortSignal, { onProgress, onChunk }: LoadProgress): Promise<ArrayBuffer> {
     const entry = this.surroundings.streams.ofKey(key);
     if (entry && this.store instanceof CustomStore) this.store.requested(entry, segment);
     const request = this.attempt(() => this.engine.requestSegment(key, segment.externalId));
@@ -87,7 +87,7 @@ export class EngineSession<TStream extends Stream> {
     const cancel = (): void => request.cancel();
     signal.addEventListener("abort", cancel);
     try {
-      const bytes = onChunk ? await this.inChunks(() => request.chunk(), onChunk) : await request.whole();
+      const bytes = await request.whole(onProgress, onChunk);
       return bytes.buffer as ArrayBuffer;
     } catch (error) {
       this.note(error);
@@ -118,25 +118,6 @@ export class EngineSession<TStream extends Stream> {
     } finally {
       this.store.destroy();
     }
-  }
-
-  private async inChunks(
-    next: () => Promise<Uint8Array | undefined>,
-    onChunk: (bytes: Uint8Array) => void,
-  ): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    for (let chunk = await next(); chunk; chunk = await next()) {
-      chunks.push(chunk);
-      // The player may do with its bytes what it likes.
-      onChunk(chunk.slice());
-    }
-    const bytes = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
-    let at = 0;
-    for (const chunk of chunks) {
-      bytes.set(chunk, at);
-      at += chunk.length;
-    }
-    return bytes;
   }
 
   private attempt<T>(call: () => T): T | undefined {

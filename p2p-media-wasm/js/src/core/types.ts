@@ -293,12 +293,18 @@ export class CoreRequestError extends Error {
 }
 
 /** How a player hears of the segment that it asked for. */
-export type EngineCallbacks = {
+export type EngineCallbacks = LoadProgress & {
   /** Called once, with all bytes. The buffer is the player's own. */
   onSuccess: (response: SegmentResponse) => void;
   /** Called once in place of `onSuccess`. */
   onError: (reason: CoreRequestError) => void;
-  /** Ours: called with the bytes as they come, in order; `onSuccess` follows all the same. */
+};
+
+/** How a player follows a segment on its way; ours. `onSuccess` follows all the same. */
+export type LoadProgress = {
+  /** Called with a number of bytes whenever some came. */
+  onProgress?: (bytesLength: number) => void;
+  /** Called with the bytes as they come, in order. They are the player's own, at the price of a copy. */
   onChunk?: (bytes: Uint8Array) => void;
 };
 

@@ -98,7 +98,8 @@ export class FragmentLoader implements FragmentLoading {
   async #askCore(request: CoreRequest): Promise<void> {
     try {
       await this.#surroundings.core.loadSegment(request.segmentId, {
-        onChunk: (bytes) => this.#bytesCame(request, bytes),
+        onProgress: (bytesLength) => this.#bytesCame(request, bytesLength),
+        ...(this.#hlsConfig.progressive && { onChunk: (bytes) => this.#streamOn(request, bytes) }),
         onSuccess: (response) => this.#segmentCame(request, response),
         onError: () => this.#coreFailed(request),
       });
@@ -107,14 +108,18 @@ export class FragmentLoader implements FragmentLoading {
     }
   }
 
-  #bytesCame(request: CoreRequest, bytes: Uint8Array): void {
+  #bytesCame(request: CoreRequest, bytesLength: number): void {
     if (this.#request !== request) return;
     const now = performance.now();
     request.firstByteAt ??= now;
-    noteProgress(this.stats, bytes.byteLength, now);
+    noteProgress(this.stats, bytesLength, now);
     this.#watch(request);
-    if (!this.#hlsConfig.progressive || !this.#callbacks?.onProgress) return;
-    request.pending.push(bytes.slice());
+  }
+
+  /** hls.js demuxes while a segment loads, in pieces that are not too small. */
+  #streamOn(request: CoreRequest, bytes: Uint8Array): void {
+    if (this.#request !== request || !this.#callbacks?.onProgress) return;
+    request.pending.push(bytes);
     const pendingBytes = request.pending.reduce((sum, piece) => sum + piece.byteLength, 0);
     if (pendingBytes >= (this.#config?.highWaterMark ?? 0)) this.#passOn(request);
   }
