@@ -104,6 +104,14 @@ fn a_viewer_that_vanishes_while_it_uploads_costs_no_stall() {
 }
 
 #[test]
+fn a_peer_whose_segments_are_empty_has_none() {
+    let report = watch_with(peer_that_answers(1, |_| (0, Vec::new(), true)));
+    assert_played_to_the_end(&report);
+    let engine = &report.viewers[0].engine;
+    assert_eq!((engine.p2p_bytes, engine.peers_misbehaved, engine.http_bytes), (0, 0, report.delivered_bytes()), "{report}");
+}
+
+#[test]
 fn a_peer_that_never_answers_is_given_up() {
     let report = watch_with(peer_with_the_film(1, |_| Vec::new()));
     assert_played_to_the_end(&report);

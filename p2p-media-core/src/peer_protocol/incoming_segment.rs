@@ -174,6 +174,8 @@ impl IncomingSegment {
                 self.violated(PeerMisbehaved::WrongLength { expected: total.saturating_sub(self.first_byte), announced })
             }
             _ if bytes > MAX_SEGMENT_BYTES => self.violated(PeerMisbehaved::SegmentTooLarge { bytes }),
+            // No segment is empty. An official peer says so when its player has taken the bytes away to a worker, and has announced them still.
+            _ if bytes == 0 => self.ended(IncomingStep::Absent),
             _ => {
                 self.total = Some(bytes);
                 self.state = State::Receiving(Missing::Exactly(announced));
@@ -203,6 +205,9 @@ impl IncomingSegment {
         let Some(missing) = announced.checked_sub(arrived) else {
             return self.violated(PeerMisbehaved::TooMuchPayload { excess: arrived - announced });
         };
+        if total == 0 {
+            return self.ended(IncomingStep::Absent);
+        }
         self.total = Some(total);
         self.state = State::Receiving(Missing::Exactly(missing));
         IncomingStep::SizeTold
@@ -284,6 +289,10 @@ mod tests {
         let mut empty = download(0, None);
         empty.on_command(&data(None));
         assert_eq!(empty.on_command(&COMPLETED), IncomingStep::Absent);
+        assert_eq!(download(0, None).on_command(&data(Some(0))), IncomingStep::Absent);
+        let mut told_later = download(0, None);
+        told_later.on_command(&data(None));
+        assert_eq!(told_later.on_command(&data(Some(0))), IncomingStep::Absent);
     }
 
     #[test]

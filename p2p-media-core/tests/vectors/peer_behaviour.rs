@@ -205,6 +205,8 @@ fn expected(row: &Value) -> Value {
         "payload that looks like a command frame (cstr..cend, undecodable) inside a segment" => {
             json!({"status": "succeed", "loaded_bytes": 20, "closed": false})
         }
+        // Stricter: no segment is empty.
+        "s=0, no payload, Completed" => json!({"status": "failed", "loaded_bytes": 0, "closed": false}),
         // Stricter: no encoder makes this.
         "announcement with l as int (unhandled rejection)" => json!({"status": "failed", "loaded_bytes": 0, "closed": true}),
         _ => json!({"status": row["status"], "loaded_bytes": row["loaded_bytes"], "closed": row["closed"]}),
