@@ -8,7 +8,7 @@ use p2p_media_core::media::{ByteRange, Segment, SegmentForm, SegmentId, SegmentK
 use p2p_media_core::timestamp::Timestamp;
 
 /// Seconds of media that a live stream has behind it when the simulation begins.
-const LIVE_HISTORY_S: f64 = 120.0;
+pub(crate) const LIVE_HISTORY_S: f64 = 120.0;
 /// Parts of this many finished segments stay in the playlist.
 const SEGMENTS_WITH_PARTS: i64 = 3;
 /// Nearer than this to when something is made it is made: rounding.

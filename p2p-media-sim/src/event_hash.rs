@@ -1,4 +1,4 @@
-//! One number over everything that the engines were told: equal runs have equal hashes.
+//! One number over everything that an engine was told: equal runs have equal hashes.
 
 use std::hash::{Hash, Hasher};
 
@@ -19,8 +19,8 @@ impl EventHash {
     }
 
     /// Notes an input of an engine by its kind, its id and its size.
-    pub(crate) fn note(&mut self, now: Timestamp, node: u32, input: &Input) {
-        (now, node).hash(self);
+    pub(crate) fn note(&mut self, now: Timestamp, input: &Input) {
+        now.hash(self);
         std::mem::discriminant(input).hash(self);
         match input {
             Input::SegmentRequested { request, segment } => (request, segment).hash(self),
@@ -36,6 +36,10 @@ impl EventHash {
 impl Hasher for EventHash {
     fn finish(&self) -> u64 {
         self.0
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x0100_0000_01b3).rotate_left(23);
     }
 
     fn write(&mut self, bytes: &[u8]) {

@@ -10,7 +10,7 @@ use p2p_media_core::media::SegmentKey;
 use crate::simulation::NodeId;
 
 /// Packets up to this size do not wait for their turn after another one of their flow.
-const SMALL_BYTES: usize = 1200;
+pub(crate) const SMALL_BYTES: usize = 1200;
 
 /// One end of a peer connection.
 pub(crate) type End = (NodeId, ConnectionId);
@@ -47,6 +47,8 @@ pub(crate) struct Link {
     waiting: BTreeMap<Flow, VecDeque<Packet>>,
     turns: VecDeque<Flow>,
     in_service: Option<Packet>,
+    /// Seconds of the link that small packets took beside the others.
+    borrowed_s: f64,
 }
 
 impl Packet {
@@ -62,16 +64,18 @@ impl Packet {
 
 impl Link {
     pub(crate) const fn new(bytes_per_s: f64) -> Self {
-        Self { bytes_per_s, waiting: BTreeMap::new(), turns: VecDeque::new(), in_service: None }
+        Self { bytes_per_s, waiting: BTreeMap::new(), turns: VecDeque::new(), in_service: None, borrowed_s: 0.0 }
     }
 
     pub(crate) const fn set_rate(&mut self, bytes_per_s: f64) {
         self.bytes_per_s = bytes_per_s;
     }
 
-    /// How much it carries in so many seconds.
-    pub(crate) fn bytes_in(&self, seconds: f64) -> f64 {
-        self.bytes_per_s * seconds
+    /// Something small has left beside the others, who get the link so much later. An idle link has time to spare.
+    pub(crate) fn borrow_time(&mut self, seconds: f64) {
+        if self.in_service.is_some() {
+            self.borrowed_s += seconds;
+        }
     }
 
     /// Takes a packet; gives the seconds after which [`Self::finish`] is due, when the link was idle.
@@ -94,7 +98,7 @@ impl Link {
         let finished = self.in_service.take();
         let bundled = finished.as_ref().and_then(|finished| self.next_small(finished.flow));
         let next = if bundled.is_some() { bundled } else { self.next_in_turn() };
-        let seconds = next.as_ref().map(|packet| packet.bytes() as f64 / self.bytes_per_s);
+        let seconds = next.as_ref().map(|packet| packet.bytes() as f64 / self.bytes_per_s + std::mem::take(&mut self.borrowed_s));
         self.in_service = next;
         (finished, seconds)
     }

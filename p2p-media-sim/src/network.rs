@@ -1,21 +1,26 @@
 //! The network: access links, latency, flow control, and the connections between nodes.
 //!
 //! A packet waits for its sender's uplink (or the origin's), travels for the latency, and waits for its receiver's downlink. What a flow has
-//! under way is limited, as TCP and SCTP limit it, so that a slow receiver slows its sender down.
-
-use std::collections::{BTreeMap, VecDeque};
+//! under way is limited, as TCP and SCTP limit it, so that a slow receiver slows its sender down. Small messages of a flow that has nothing else
+//! to send do not wait for other flows, as sparse flows do not behind fair queues; what they take of a link is taken from what comes next.
 
 use bytes::Bytes;
 use p2p_media_core::engine::input::{ConnectionId, HttpId};
+use p2p_media_core::timestamp::Timestamp;
 
+use crate::connections::{EndState, Ends, description, parse_description};
 use crate::event_queue::EventQueue;
-use crate::link::{Content, End, Flow, Link, Packet};
+use crate::flow_control::FlowControl;
+use crate::link::{Content, End, Flow, Link, Packet, SMALL_BYTES};
+use crate::reachability::{Nat, Region, can_connect, seconds_between};
 use crate::simulation::{Happening, NodeId};
 
 /// Bytes of one flow between its sender and its receiver: what the receiver's link carries in this time, within limits.
 const WINDOW_S: f64 = 0.25;
 const SMALLEST_WINDOW_BYTES: usize = 128 * 1024;
 const LARGEST_WINDOW_BYTES: usize = 512 * 1024;
+/// The engine is told of small messages that left once they are so many bytes together, or with the next packet.
+const UNREPORTED_BYTES: usize = 2048;
 
 /// How a viewer is connected.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,42 +29,48 @@ pub struct AccessLink {
     pub down_bytes_per_s: f64,
     /// Bytes per second from the viewer.
     pub up_bytes_per_s: f64,
-    /// Seconds from the viewer to the middle of the network. Two viewers are as far apart as the sum of theirs.
+    /// Seconds from the viewer to the middle of the network. Two viewers are as far apart as the sum of theirs, and what lies between their
+    /// regions.
     pub latency_s: f64,
+    /// Share of the packets that the link loses.
+    pub loss: f64,
+    /// What stands between the viewer and the network.
+    pub nat: Nat,
+    /// Where the viewer is.
+    pub region: Region,
 }
 
-/// A link of the network.
+/// A link of the network that serves packets one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LinkId {
     Up(NodeId),
-    Down(NodeId),
     Origin,
 }
 
 #[derive(Debug)]
 pub(crate) struct Network {
-    up: Vec<Link>,
-    down: Vec<Link>,
-    latency_s: Vec<f64>,
+    nodes: Vec<NodeLinks>,
     origin: Link,
     pub(crate) origin_latency_s: f64,
     /// From the answer of a handshake until the channel is open.
     pub(crate) connection_setup_s: f64,
-    flows: BTreeMap<Flow, FlowControl>,
-    /// Ends of connections; the other end once it is known, and whether the channel is open.
-    ends: BTreeMap<End, EndState>,
+    /// Connections begin slowly and lose packets; else they are as fast as the links.
+    pub(crate) has_congestion: bool,
+    /// Bytes of commands that peers sent, and of all that they sent.
+    pub(crate) command_bytes: u64,
+    pub(crate) peer_bytes: u64,
+    random: fastrand::Rng,
 }
 
-#[derive(Debug, Default)]
-struct FlowControl {
-    under_way: usize,
-    waiting: VecDeque<Packet>,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct EndState {
-    remote: Option<End>,
-    is_open: bool,
+/// One node's side of the network.
+#[derive(Debug)]
+struct NodeLinks {
+    access: AccessLink,
+    up: Link,
+    /// What has arrived is handed over by then.
+    down_free_at: Timestamp,
+    ends: Ends,
+    http: Vec<(HttpId, FlowControl)>,
 }
 
 impl Default for AccessLink {
@@ -70,64 +81,95 @@ impl Default for AccessLink {
 }
 
 impl AccessLink {
-    /// A link with these rates in Mbit/s and this latency in seconds.
+    /// A link with these rates in Mbit/s and this latency in seconds, without loss and NAT.
     pub const fn mbits(down: f64, up: f64, latency_s: f64) -> Self {
-        Self { down_bytes_per_s: down * 125_000.0, up_bytes_per_s: up * 125_000.0, latency_s }
+        Self { down_bytes_per_s: down * 125_000.0, up_bytes_per_s: up * 125_000.0, latency_s, loss: 0.0, nat: Nat::Open, region: Region(0) }
     }
 }
 
 impl Network {
-    pub(crate) const fn new() -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self {
-            up: Vec::new(),
-            down: Vec::new(),
-            latency_s: Vec::new(),
+            nodes: Vec::new(),
             origin: Link::new(1.25e9),
             origin_latency_s: 0.01,
             connection_setup_s: 0.4,
-            flows: BTreeMap::new(),
-            ends: BTreeMap::new(),
+            has_congestion: false,
+            command_bytes: 0,
+            peer_bytes: 0,
+            random: fastrand::Rng::with_seed(seed),
         }
     }
 
     /// Connects the next node.
     pub(crate) fn add_node(&mut self, access: AccessLink) {
-        self.up.push(Link::new(access.up_bytes_per_s));
-        self.down.push(Link::new(access.down_bytes_per_s));
-        self.latency_s.push(access.latency_s);
+        let up = Link::new(access.up_bytes_per_s);
+        self.nodes.push(NodeLinks { access, up, down_free_at: Timestamp::ZERO, ends: Ends::default(), http: Vec::new() });
     }
 
     pub(crate) fn set_access(&mut self, node: NodeId, access: AccessLink) {
-        self.up[node.0 as usize].set_rate(access.up_bytes_per_s);
-        self.down[node.0 as usize].set_rate(access.down_bytes_per_s);
-        self.latency_s[node.0 as usize] = access.latency_s;
+        let links = self.node_mut(node);
+        links.up.set_rate(access.up_bytes_per_s);
+        links.access = access;
     }
 
     pub(crate) const fn set_origin_rate(&mut self, bytes_per_s: f64) {
         self.origin.set_rate(bytes_per_s);
     }
 
+    fn node(&self, node: NodeId) -> &NodeLinks {
+        &self.nodes[node.0 as usize]
+    }
+
+    fn node_mut(&mut self, node: NodeId) -> &mut NodeLinks {
+        &mut self.nodes[node.0 as usize]
+    }
+
     /// Seconds between a node and the origin or a tracker.
     pub(crate) fn latency_to_servers(&self, node: NodeId) -> f64 {
-        self.latency_s[node.0 as usize] + self.origin_latency_s
+        self.node(node).access.latency_s + self.origin_latency_s
     }
 
     /// Seconds between two nodes.
     pub(crate) fn latency_between(&self, one: NodeId, other: NodeId) -> f64 {
-        self.latency_s[one.0 as usize] + self.latency_s[other.0 as usize]
+        let (one, other) = (&self.node(one).access, &self.node(other).access);
+        one.latency_s + other.latency_s + seconds_between(one.region, other.region)
     }
 
     /// Hands a packet to its sender's side.
     pub(crate) fn send(&mut self, queue: &mut EventQueue<Happening>, packet: Packet) {
         let flow = packet.flow;
-        self.flows.entry(flow).or_default().waiting.push_back(packet);
+        let Some(control) = self.flow(flow) else { return };
+        control.waiting.push_back(packet);
         self.pump(queue, flow);
     }
 
     /// Sends a message over an open connection.
     pub(crate) fn send_message(&mut self, queue: &mut EventQueue<Happening>, from: End, message: Bytes) {
-        let Some(EndState { remote: Some((to, connection)), is_open: true }) = self.ends.get(&from).copied() else { return };
-        self.send(queue, Packet { flow: Flow::Peer(from), to, content: Content::Message { to: connection, message } });
+        let Some((to, connection)) = self.open_remote(from) else { return };
+        let bytes = message.len();
+        self.peer_bytes += bytes as u64;
+        if bytes <= SMALL_BYTES {
+            self.command_bytes += bytes as u64;
+        }
+        let packet = Packet { flow: Flow::Peer(from), to, content: Content::Message { to: connection, message } };
+        let latency_s = self.latency_between(from.0, to);
+        let links = self.node_mut(from.0);
+        let Some(end) = links.ends.get_mut(from.1) else { return };
+        if bytes > SMALL_BYTES || !end.flow.is_idle_at_link() {
+            self.send(queue, packet);
+            return;
+        }
+        end.unreported += bytes;
+        let service_s = bytes as f64 / links.access.up_bytes_per_s;
+        links.up.borrow_time(service_s);
+        end.flow.left_at = end.flow.left_at.max(queue.now()).offset_secs(service_s);
+        let arrives_at = end.flow.left_at.offset_secs(latency_s);
+        if end.unreported >= UNREPORTED_BYTES {
+            let input = p2p_media_core::engine::input::Input::PeerSent(from.1, std::mem::take(&mut end.unreported));
+            queue.push_in(service_s, Happening::Tell(from.0, input));
+        }
+        queue.push(arrives_at, Happening::AtDownlink(packet));
     }
 
     /// A link has sent a packet: where it goes from there is the caller's to say.
@@ -136,109 +178,201 @@ impl Network {
         if let Some(seconds) = next_s {
             queue.push_in(seconds, Happening::LinkFree(link));
         }
+        if let Some(packet) = &packet
+            && let Some(control) = self.flow(packet.flow)
+        {
+            control.at_link -= 1;
+        }
         packet
     }
 
-    /// Begins the way from the sender's link to the receiver's.
-    pub(crate) fn travel(&self, queue: &mut EventQueue<Happening>, packet: Packet) {
-        let from_s = match packet.flow {
-            Flow::Http(..) => self.origin_latency_s,
-            Flow::Peer((node, _)) => self.latency_s[node.0 as usize],
-        };
-        queue.push_in(from_s + self.latency_s[packet.to.0 as usize], Happening::AtDownlink(packet));
+    /// Bytes of small messages of an end that left before, which the engine has not been told of.
+    pub(crate) fn take_unreported(&mut self, end: End) -> usize {
+        self.node_mut(end.0).ends.get_mut(end.1).map_or(0, |end| std::mem::take(&mut end.unreported))
     }
 
-    pub(crate) fn at_downlink(&mut self, queue: &mut EventQueue<Happening>, packet: Packet) {
-        let link = LinkId::Down(packet.to);
-        if let Some(seconds) = self.link(link).push(packet) {
-            queue.push_in(seconds, Happening::LinkFree(link));
+    /// Begins the way from the sender's link to the receiver's.
+    pub(crate) fn travel(&mut self, queue: &mut EventQueue<Happening>, packet: Packet) {
+        let seconds = match packet.flow {
+            Flow::Http(..) => self.latency_to_servers(packet.to),
+            Flow::Peer((node, _)) => self.latency_between(node, packet.to),
+        };
+        let now = queue.now();
+        // What left before it arrives before it.
+        let left_at = self.flow(packet.flow).map_or(now, |control| control.left_at.max(now));
+        queue.push(left_at.offset_secs(seconds), Happening::AtDownlink(packet));
+    }
+
+    /// A packet is at its receiver's downlink; gives it back when it is through at once.
+    pub(crate) fn at_downlink(&mut self, queue: &mut EventQueue<Happening>, packet: Packet) -> Option<Packet> {
+        let now = queue.now();
+        let bytes = packet.bytes();
+        let links = self.node_mut(packet.to);
+        let service_s = bytes as f64 / links.access.down_bytes_per_s;
+        let free_at = links.down_free_at.max(now).offset_secs(service_s);
+        links.down_free_at = free_at;
+        let own_bytes_at = self.flow(packet.flow).map_or(now, |control| control.through_at);
+        let through_at = if bytes <= SMALL_BYTES { own_bytes_at.max(now) } else { free_at.max(own_bytes_at) };
+        // Events of one millisecond may be taken out of order: what came before must be through first.
+        let mut is_first = true;
+        if let Some(control) = self.flow(packet.flow) {
+            control.through_at = through_at;
+            is_first = control.at_downlink == 0;
+            control.at_downlink += u32::from(!is_first || through_at > now);
+        }
+        if is_first && through_at <= now {
+            return Some(packet);
+        }
+        queue.push(through_at, Happening::Through(packet));
+        None
+    }
+
+    /// A packet that waited for its receiver's downlink is through.
+    pub(crate) fn through(&mut self, packet: &Packet) {
+        if let Some(control) = self.flow(packet.flow) {
+            control.at_downlink = control.at_downlink.saturating_sub(1);
         }
     }
 
     /// The receiver has the packet: its flow may go on.
     pub(crate) fn delivered(&mut self, queue: &mut EventQueue<Happening>, packet: &Packet) {
-        if let Some(control) = self.flows.get_mut(&packet.flow) {
+        if let Some(control) = self.flow(packet.flow)
+            && control.under_way > 0
+        {
             control.under_way = control.under_way.saturating_sub(packet.bytes());
             self.pump(queue, packet.flow);
         }
     }
 
+    /// A response begins.
+    pub(crate) fn begin_http(&mut self, node: NodeId, id: HttpId) {
+        self.node_mut(node).http.push((id, FlowControl::default()));
+    }
+
     /// Drops what a response has left to send.
     pub(crate) fn stop_http(&mut self, node: NodeId, id: HttpId) {
-        let flow = Flow::Http(node, id);
-        self.flows.remove(&flow);
-        self.origin.drop_flow(flow);
-        self.down[node.0 as usize].drop_flow(flow);
+        self.node_mut(node).http.retain(|(other, _)| *other != id);
+        self.origin.drop_flow(Flow::Http(node, id));
+    }
+
+    /// A flow that was held back may go on.
+    pub(crate) fn paced(&mut self, queue: &mut EventQueue<Happening>, flow: Flow) {
+        if let Some(control) = self.flow(flow) {
+            control.is_held_back = false;
+            self.pump(queue, flow);
+        }
     }
 
     fn pump(&mut self, queue: &mut EventQueue<Happening>, flow: Flow) {
-        let link = match flow {
-            Flow::Http(..) => LinkId::Origin,
-            Flow::Peer((node, _)) => LinkId::Up(node),
+        let now = queue.now();
+        let (link, round_trip_s, loss) = match flow {
+            Flow::Http(..) => (LinkId::Origin, 0.0, 0.0),
+            Flow::Peer((node, _)) => {
+                let to = self.flow(flow).and_then(|control| control.waiting.front()).map(|packet| packet.to);
+                let Some(to) = to.filter(|_| self.has_congestion) else { return self.pump_unpaced(queue, flow, LinkId::Up(node)) };
+                let loss = self.node(node).access.loss + self.node(to).access.loss;
+                (LinkId::Up(node), 2.0 * self.latency_between(node, to), loss)
+            }
         };
-        loop {
-            let Some(control) = self.flows.get_mut(&flow) else { return };
-            let Some(first) = control.waiting.front() else {
-                if control.under_way == 0 {
-                    self.flows.remove(&flow);
-                }
-                return;
-            };
-            let link_bytes = self.down[first.to.0 as usize].bytes_in(WINDOW_S) as usize;
-            let window_bytes = link_bytes.clamp(SMALLEST_WINDOW_BYTES, LARGEST_WINDOW_BYTES);
-            if control.under_way > 0 && control.under_way + first.bytes() > window_bytes {
-                return;
+        if round_trip_s == 0.0 {
+            return self.pump_unpaced(queue, flow, link);
+        }
+        let Some(control) = self.flow(flow) else { return };
+        if control.is_held_back {
+            return;
+        }
+        if control.next_at > now {
+            control.is_held_back = true;
+            queue.push(control.next_at, Happening::Paced(flow));
+            return;
+        }
+        if let Some(packet) = self.next_within_window(flow) {
+            let bytes = packet.bytes();
+            if let Some(control) = self.flow(flow) {
+                control.sends(now, bytes, round_trip_s, loss);
             }
-            control.under_way += first.bytes();
-            let Some(packet) = control.waiting.pop_front() else { return };
-            if let Some(seconds) = self.link(link).push(packet) {
-                queue.push_in(seconds, Happening::LinkFree(link));
-            }
+            self.hand_to_link(queue, link, packet);
+            self.pump(queue, flow);
+        }
+    }
+
+    fn pump_unpaced(&mut self, queue: &mut EventQueue<Happening>, flow: Flow, link: LinkId) {
+        while let Some(packet) = self.next_within_window(flow) {
+            self.hand_to_link(queue, link, packet);
+        }
+    }
+
+    fn next_within_window(&mut self, flow: Flow) -> Option<Packet> {
+        let to = self.flow(flow)?.waiting.front()?.to;
+        let link_bytes = (self.node(to).access.down_bytes_per_s * WINDOW_S) as usize;
+        let window_bytes = link_bytes.clamp(SMALLEST_WINDOW_BYTES, LARGEST_WINDOW_BYTES);
+        let control = self.flow(flow)?;
+        let bytes = control.waiting.front()?.bytes();
+        if control.under_way > 0 && control.under_way + bytes > window_bytes {
+            return None;
+        }
+        control.under_way += bytes;
+        control.at_link += 1;
+        control.waiting.pop_front()
+    }
+
+    fn hand_to_link(&mut self, queue: &mut EventQueue<Happening>, link: LinkId, packet: Packet) {
+        if let Some(seconds) = self.link(link).push(packet) {
+            queue.push_in(seconds, Happening::LinkFree(link));
         }
     }
 
     fn link(&mut self, link: LinkId) -> &mut Link {
         match link {
-            LinkId::Up(node) => &mut self.up[node.0 as usize],
-            LinkId::Down(node) => &mut self.down[node.0 as usize],
+            LinkId::Up(node) => &mut self.node_mut(node).up,
             LinkId::Origin => &mut self.origin,
+        }
+    }
+
+    fn flow(&mut self, flow: Flow) -> Option<&mut FlowControl> {
+        match flow {
+            Flow::Http(node, id) => self.node_mut(node).http.iter_mut().find(|(other, _)| *other == id).map(|(_, control)| control),
+            Flow::Peer((node, connection)) => self.node_mut(node).ends.get_mut(connection).map(|end| &mut end.flow),
         }
     }
 
     /// A node makes an offer: its text.
     pub(crate) fn offer(&mut self, end: End) -> String {
-        self.ends.insert(end, EndState::default());
+        self.node_mut(end.0).ends.insert(end.1, EndState::default());
         description(end)
     }
 
     /// A node answers an offer: the text of the answer, unless the offer makes no sense.
     pub(crate) fn answer(&mut self, end: End, offer: &str) -> Option<String> {
         let remote = parse_description(offer)?;
-        self.ends.insert(end, EndState { remote: Some(remote), is_open: false });
+        self.node_mut(end.0).ends.insert(end.1, EndState { remote: Some(remote), ..EndState::default() });
         Some(description(end))
     }
 
-    /// The offerer has the answer: the channel will open if both sides are still there.
+    /// The offerer has the answer: the channel will open if both sides are still there and can reach each other.
     pub(crate) fn accept(&mut self, queue: &mut EventQueue<Happening>, end: End, answer: &str) -> Option<()> {
         let remote = parse_description(answer)?;
-        self.ends.get_mut(&end)?.remote = Some(remote);
-        queue.push_in(self.connection_setup_s, Happening::Connect(end, remote));
+        self.node_mut(end.0).ends.get_mut(end.1)?.remote = Some(remote);
+        let (one, other) = (self.node(end.0).access.nat, self.node(remote.0).access.nat);
+        if can_connect(one, other, &mut self.random) {
+            // ICE, DTLS and SCTP take some round trips each.
+            let seconds = self.connection_setup_s.max(6.0 * self.latency_between(end.0, remote.0));
+            queue.push_in(seconds, Happening::Connect(end, remote));
+        }
         Some(())
     }
 
     /// Opens a channel if both ends still want it; else gives the ends that are left without one.
     pub(crate) fn connect(&mut self, one: End, other: End) -> Result<(), Vec<End>> {
-        let are_there: Vec<_> = [(one, other), (other, one)]
-            .into_iter()
-            .filter(|(end, remote)| self.ends.get(end).is_some_and(|state| state.remote == Some(*remote)))
-            .map(|(end, _)| end)
-            .collect();
+        let wants = |end: End, remote: End| self.node(end.0).ends.get(end.1).is_some_and(|state| state.remote == Some(remote));
+        let ends = [(one, wants(one, other)), (other, wants(other, one))];
+        let are_there: Vec<_> = ends.into_iter().filter(|(_, is_there)| *is_there).map(|(end, _)| end).collect();
         if are_there.len() < 2 {
-            are_there.iter().for_each(|end| _ = self.ends.remove(end));
+            are_there.iter().for_each(|end| _ = self.node_mut(end.0).ends.remove(end.1));
             return Err(are_there);
         }
         for end in are_there {
-            if let Some(state) = self.ends.get_mut(&end) {
+            if let Some(state) = self.node_mut(end.0).ends.get_mut(end.1) {
                 state.is_open = true;
             }
         }
@@ -247,29 +381,22 @@ impl Network {
 
     /// An end is gone; gives the other one if there was an open channel.
     pub(crate) fn disconnect(&mut self, end: End) -> Option<End> {
-        let flow = Flow::Peer(end);
-        self.flows.remove(&flow);
-        self.up[end.0.0 as usize].drop_flow(flow);
-        let state = self.ends.remove(&end)?;
+        let links = self.node_mut(end.0);
+        links.up.drop_flow(Flow::Peer(end));
+        let state = links.ends.remove(end.1)?;
         state.remote.filter(|_| state.is_open)
     }
 
     pub(crate) fn is_open(&self, end: End) -> bool {
-        self.ends.get(&end).is_some_and(|state| state.is_open)
+        self.open_remote(end).is_some()
+    }
+
+    fn open_remote(&self, end: End) -> Option<End> {
+        self.node(end.0).ends.get(end.1).filter(|state| state.is_open).and_then(|state| state.remote)
     }
 
     /// All ends of a node.
     pub(crate) fn ends_of(&self, node: NodeId) -> Vec<End> {
-        self.ends.range((node, ConnectionId(0))..=(node, ConnectionId(u64::MAX))).map(|(end, _)| *end).collect()
+        self.node(node).ends.connections().map(|connection: ConnectionId| (node, connection)).collect()
     }
-}
-
-/// What stands for a session description: where the connection leads.
-fn description((node, connection): End) -> String {
-    format!("sim {} {}", node.0, connection.0)
-}
-
-fn parse_description(text: &str) -> Option<End> {
-    let (node, connection) = text.strip_prefix("sim ")?.split_once(' ')?;
-    Some((NodeId(node.parse().ok()?), ConnectionId(connection.parse().ok()?)))
 }

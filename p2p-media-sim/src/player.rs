@@ -16,16 +16,25 @@ const MOST_FAILURES: u32 = 4;
 /// Nearer than this to the end of the buffer is at its end: rounding.
 const END_S: f64 = 1e-4;
 
+/// Throughput is not measured over less: the segment was there already.
+const SHORTEST_MEASURED_S: f64 = 0.05;
+/// Share of the newest segment in the throughput.
+const NEWEST_SHARE: f64 = 0.3;
+/// Share of the throughput that a rendition may need, and that a higher one may need to be chosen.
+const USED_AT_MOST: f64 = 0.9;
+const USED_TO_GO_UP: f64 = 0.7;
 /// Media that must be there before a segment is played while it comes.
 const START_S: f64 = 0.25;
 
 /// How a player behaves.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct PlayerOptions {
     /// Seconds of media that it keeps ahead.
     pub buffer_goal_s: f64,
     /// Where it begins: seconds from the start of a VOD stream, or behind the newest segment's end of a live one.
     pub start_s: f64,
+    /// Renditions of its first track with their bits per second, rising, among which it chooses by throughput; none when it stays.
+    pub ladder: Vec<(StreamKey, f64)>,
 }
 
 /// What the player saw.
@@ -53,6 +62,8 @@ pub struct Playback {
     pub skipped_segments: u64,
     /// Times that a live player found what it wanted gone and jumped ahead.
     pub resyncs: u32,
+    /// Changes of the rendition.
+    pub switches: u32,
     /// Where it stands.
     pub position_s: f64,
     /// It has played to the end.
@@ -69,6 +80,8 @@ pub(crate) struct Player {
     position_at: Timestamp,
     requests: BTreeMap<PlayerRequestId, Wanted>,
     next_request: u64,
+    /// Bits per second that segments came at.
+    throughput: Option<f64>,
     /// What each stream's playlist had as last read.
     playlists: BTreeMap<StreamKey, Window>,
     pub(crate) playback: Playback,
@@ -90,6 +103,7 @@ struct Wanted {
     key: SegmentKey,
     expected: Bytes,
     received: usize,
+    asked_at: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +119,7 @@ enum State {
 }
 
 impl Player {
-    pub(crate) fn new(options: PlayerOptions, streams: &[StreamKey], joined_at: Timestamp) -> Self {
+    pub(crate) fn new(options: &PlayerOptions, streams: &[StreamKey], joined_at: Timestamp) -> Self {
         let track = |stream: &StreamKey| Track {
             stream: *stream,
             next: 0,
@@ -115,13 +129,14 @@ impl Player {
             retry_at: Timestamp::ZERO,
         };
         Self {
-            options,
+            options: options.clone(),
             tracks: streams.iter().map(track).collect(),
             state: State::Starting(joined_at),
             position_s: 0.0,
             position_at: joined_at,
             requests: BTreeMap::new(),
             next_request: 0,
+            throughput: None,
             playlists: BTreeMap::new(),
             playback: Playback::default(),
         }
@@ -255,7 +270,7 @@ impl Player {
         let request = PlayerRequestId(self.next_request);
         self.next_request += 1;
         track.pending = Some(request);
-        self.requests.insert(request, Wanted { key, expected: presentation.bytes_of(key), received: 0 });
+        self.requests.insert(request, Wanted { key, expected: presentation.bytes_of(key), received: 0, asked_at: now });
         inputs.push(Input::SegmentRequested { request, segment: key });
         Timestamp::FAR_FUTURE
     }
@@ -286,13 +301,39 @@ impl Player {
         track.map(|track| track.buffered_until_s = until_s).is_some()
     }
 
-    pub(crate) fn delivered(&mut self, request: PlayerRequestId, presentation: &Presentation) {
+    pub(crate) fn delivered(&mut self, request: PlayerRequestId, now: Timestamp, presentation: &Presentation) {
         let Some(wanted) = self.requests.remove(&request) else { return };
         if wanted.received != wanted.expected.len() {
             self.playback.wrong_deliveries += 1;
         }
         self.playback.segments += 1;
+        self.choose_rendition(&wanted, now);
         self.go_on_after(request, wanted.key, presentation);
+    }
+
+    /// The highest rendition that needs no more than most of the measured throughput, as players without an estimate of their own do.
+    fn choose_rendition(&mut self, wanted: &Wanted, now: Timestamp) {
+        let Some((_, current)) = self.options.ladder.iter().find(|(stream, _)| *stream == wanted.key.stream) else { return };
+        let seconds = now.since(wanted.asked_at).as_secs_f64().max(SHORTEST_MEASURED_S);
+        let sample = wanted.received as f64 * 8.0 / seconds;
+        let throughput = self.throughput.map_or(sample, |average| average + (sample - average) * NEWEST_SHARE);
+        self.throughput = Some(throughput);
+        let affordable = |share: f64| self.options.ladder.iter().rev().find(|(_, bits)| *bits <= throughput * share);
+        let up = affordable(USED_TO_GO_UP).filter(|(_, bits)| bits > current);
+        let down = (*current > throughput * USED_AT_MOST).then(|| affordable(USED_AT_MOST).or(self.options.ladder.first())).flatten();
+        if let Some((stream, _)) = up.or(down).copied().filter(|(stream, _)| *stream != wanted.key.stream) {
+            self.playback.switches += 1;
+            self.switch(wanted.key.stream, stream);
+        }
+    }
+
+    /// What the player saw, what it waits for just now included.
+    pub(crate) fn playback_until(&self, now: Timestamp) -> Playback {
+        let mut playback = self.playback.clone();
+        if let State::Stalled(since) = self.state {
+            playback.stall_ms += milliseconds(since, now);
+        }
+        playback
     }
 
     pub(crate) fn failed(&mut self, request: PlayerRequestId, now: Timestamp, presentation: &Presentation) {
@@ -311,6 +352,7 @@ impl Player {
 
     fn go_on_after(&mut self, request: PlayerRequestId, key: SegmentKey, presentation: &Presentation) {
         if let Some(track) = self.tracks.iter_mut().find(|track| track.pending == Some(request)) {
+            // Renditions of one stream are cut alike.
             let model = presentation.stream(track.stream);
             track.pending = None;
             track.failures = 0;

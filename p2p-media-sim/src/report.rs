@@ -21,6 +21,16 @@ pub struct ViewerReport {
     pub peer_errors: Vec<String>,
     /// How long after it was made each segment or part was here, in milliseconds. Not from the first seconds, and only live.
     pub delays_ms: Vec<(SegmentSource, f64)>,
+    /// Seconds at which it joined, and left if it has.
+    pub joined_at_s: f64,
+    /// See there.
+    pub left_at_s: Option<f64>,
+    /// Bytes per second of its uplink at first.
+    pub up_bytes_per_s: f64,
+    /// Equal for equal runs.
+    pub event_hash: u64,
+    /// Nanoseconds that the engine took, if that was measured.
+    pub engine_nanos: u64,
 }
 
 /// Figures of the whole simulation.
@@ -34,11 +44,18 @@ pub struct Report {
     pub origin_requests: u64,
     /// How often each segment left the origin: served bytes over its size.
     pub origin_copies: BTreeMap<SegmentKey, f64>,
-    /// Equal for equal runs.
-    pub event_hash: u64,
+    /// Bytes that peers sent to each other, as messages of data channels.
+    pub peer_bytes: u64,
+    /// Those of them that were no media.
+    pub command_bytes: u64,
 }
 
 impl Report {
+    /// Equal for equal runs.
+    pub fn event_hash(&self) -> u64 {
+        self.viewers.iter().fold(0, |hash, viewer| (hash ^ viewer.event_hash).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
     /// The share of the delivered bytes that did not come from the origin.
     pub fn offload(&self) -> f64 {
         1.0 - self.origin_bytes as f64 / (self.delivered_bytes() as f64).max(1.0)

@@ -5,11 +5,15 @@ use p2p_media_core::engine::input::Input;
 use p2p_media_core::event::Stats;
 use p2p_media_core::identity::InfoHash;
 use p2p_media_core::media::StreamKey;
+use p2p_media_core::timestamp::Timestamp;
 
+use crate::content::Presentation;
 use crate::link::End;
 use crate::network::AccessLink;
+use crate::player::Player;
 use crate::simulation::{Happening, NodeId, Role, Simulation};
 use crate::tracker::Tracker;
+use crate::viewer::Turn;
 
 /// Seconds after which a connection whose other side vanished is seen to be broken.
 const VANISHED_AFTER_S: f64 = 5.0;
@@ -38,16 +42,13 @@ impl Simulation {
         });
     }
 
-    fn with_player(
-        &mut self,
-        node: NodeId,
-        act: impl FnOnce(&mut crate::player::Player, p2p_media_core::timestamp::Timestamp, &crate::content::Presentation) -> Vec<Input>,
-    ) {
-        let now = self.queue.now();
-        let Role::Viewer(viewer) = &mut self.nodes[node.0 as usize].role else { return };
-        let inputs = act(&mut viewer.player, now, &self.presentation);
-        self.tell_viewer_all(node, inputs);
-        self.step_player(node);
+    fn with_player(&mut self, node: NodeId, act: impl FnOnce(&mut Player, Timestamp, &Presentation) -> Vec<Input>) {
+        let now = self.now();
+        self.with_viewer(node, |viewer, presentation, effects| {
+            let inputs = act(&mut viewer.player, now, presentation);
+            viewer.inputs(now, inputs, presentation, effects);
+            viewer.step_player(now, presentation, effects);
+        });
     }
 
     /// Changes the viewer's options; what the change starts from are the options of the beginning.
@@ -59,6 +60,7 @@ impl Simulation {
     /// Another connection to the network from now on.
     pub fn set_access(&mut self, node: NodeId, access: AccessLink) {
         self.network.set_access(node, access);
+        self.place_viewer(node);
     }
 
     /// Limits what the origin sends in all, in bytes per second.
@@ -67,8 +69,9 @@ impl Simulation {
     }
 
     /// How far the origin and the trackers are from the middle of the network, in seconds.
-    pub const fn set_origin_latency(&mut self, seconds: f64) {
+    pub fn set_origin_latency(&mut self, seconds: f64) {
         self.network.origin_latency_s = seconds;
+        (0..self.nodes.len() as u32).for_each(|node| self.place_viewer(NodeId(node)));
     }
 
     /// The viewer leaves as it should.
@@ -90,6 +93,24 @@ impl Simulation {
         self.break_connections(node);
     }
 
+    /// Does something about a viewer unless it has left.
+    pub(crate) fn if_present(&mut self, node: NodeId, act: impl FnOnce(&mut Self)) {
+        let state = &self.nodes[node.0 as usize];
+        if state.is_alive && matches!(state.role, Role::Viewer(_)) {
+            act(self);
+        }
+    }
+
+    /// A viewer has left for good: only its figures are kept.
+    pub(crate) fn forget_viewer(&mut self, node: NodeId) {
+        let now = self.now();
+        let state = &mut self.nodes[node.0 as usize];
+        if let Role::Viewer(viewer) = &state.role {
+            let left_at_s = Some(now.as_secs_f64());
+            state.role = Role::Gone(Box::new(crate::report::ViewerReport { left_at_s, ..viewer.report(now) }));
+        }
+    }
+
     /// As [`Self::vanish`], at a time in seconds.
     pub fn vanish_at(&mut self, at_s: f64, node: NodeId) {
         self.at(at_s, move |simulation| simulation.vanish(node));
@@ -104,15 +125,14 @@ impl Simulation {
     pub fn freeze(&mut self, node: NodeId, seconds: f64) {
         let until = self.queue.now().offset_secs(seconds);
         // Queued first, so that the player learns of the jump before anything else happens.
-        self.queue.push(until, Happening::Thaw(node));
+        self.queue.push(until, Happening::Turn(node, Turn::Thaw));
         self.nodes[node.0 as usize].frozen_until = until;
     }
 
     /// The machine sleeps: as [`Self::freeze`], but nothing that was under way survives.
     pub fn sleep(&mut self, node: NodeId, seconds: f64) {
         self.freeze(node, seconds);
-        let sockets: Vec<_> = self.viewer(node).sockets.keys().copied().collect();
-        for tracker in sockets {
+        for (tracker, _) in self.viewer(node).sockets.clone() {
             self.tell_in(0.0, node, Input::TrackerClosed(tracker, "connection reset".to_owned()));
         }
         for fetch in self.cut_off(node) {
@@ -120,13 +140,6 @@ impl Simulation {
         }
         for (_, connection) in self.break_connections(node) {
             self.tell_in(0.0, node, Input::ConnectionClosed(connection, "disconnected".to_owned()));
-        }
-    }
-
-    pub(crate) fn thaw(&mut self, node: NodeId) {
-        let now = self.queue.now();
-        if self.nodes[node.0 as usize].is_alive {
-            self.viewer(node).player.skip_time(now);
         }
     }
 

@@ -138,7 +138,7 @@ impl Simulation {
     fn scripted(&mut self, node: NodeId) -> Option<&mut ScriptedPeer> {
         match &mut self.nodes[node.0 as usize].role {
             Role::Scripted(peer) => Some(peer),
-            Role::Viewer(_) => None,
+            Role::Viewer(_) | Role::Gone(_) | Role::Away => None,
         }
     }
 

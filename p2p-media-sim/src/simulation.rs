@@ -5,16 +5,17 @@ use p2p_media_core::backend::HttpRequest;
 use p2p_media_core::engine::input::{ConnectionId, HttpId, Input};
 use p2p_media_core::timestamp::Timestamp;
 
+use crate::batches::DueTurn;
 use crate::content::Presentation;
-use crate::event_hash::EventHash;
 use crate::event_queue::EventQueue;
 use crate::link::{Content, End, Flow, Packet};
 use crate::network::{AccessLink, LinkId, Network};
 use crate::origin::{Answer, BodyEnd, Origin, Piece};
 use crate::report::Report;
+use crate::report::ViewerReport;
 use crate::scripted_peer::ScriptedPeer;
 use crate::tracker::{Socket, Tracker};
-use crate::viewer::{Viewer, ViewerOptions};
+use crate::viewer::{Effect, Turn, Viewer, ViewerOptions};
 
 /// The tracker that every simulation has.
 pub const TRACKER_URL: &str = "wss://tracker.test";
@@ -34,7 +35,13 @@ pub struct Simulation {
     pub(crate) trackers: Vec<Tracker>,
     pub(crate) presentation: Presentation,
     pub(crate) random: fastrand::Rng,
-    pub(crate) hash: EventHash,
+    /// Turns that wait for the end of their millisecond, while one is being collected.
+    pub(crate) due_turns: Option<Vec<DueTurn>>,
+    pub(crate) in_batches: bool,
+    /// Viewers that are added have their engine's time taken.
+    pub(crate) measures_engine: bool,
+    /// Kept for its room.
+    pub(crate) effects: Vec<Effect>,
     origin: Origin,
     actions: Vec<Option<Action>>,
 }
@@ -54,6 +61,10 @@ pub(crate) struct Node {
 pub(crate) enum Role {
     Viewer(Box<Viewer>),
     Scripted(Box<ScriptedPeer>),
+    /// A viewer that has left.
+    Gone(Box<ViewerReport>),
+    /// A viewer that is taking its turn on another thread.
+    Away,
 }
 
 /// Something that will happen.
@@ -68,6 +79,10 @@ pub(crate) enum Happening {
     LinkFree(LinkId),
     /// A packet has travelled to its receiver's downlink.
     AtDownlink(Packet),
+    /// A packet is through its receiver's downlink.
+    Through(Packet),
+    /// A flow that was held back may go on.
+    Paced(Flow),
     /// A handshake ends.
     Connect(End, End),
     /// A request reaches the origin.
@@ -81,18 +96,10 @@ pub(crate) enum Happening {
     /// Something reaches a node from a tracker; dropped when the node has closed the socket.
     FromTracker(Socket, Input),
 
-    /// Something happens to a node.
+    /// Something happens to a node's program.
     Tell(NodeId, Input),
-    /// The time that an engine asked for.
-    Deadline(NodeId),
-    /// The time that a player asked for.
-    PlayerWakes(NodeId),
-    /// The player tells its position.
-    PlayheadTick(NodeId),
-    /// A viewer reads the playlists again.
-    RefreshPlaylists(NodeId),
-    /// A node that stood still goes on.
-    Thaw(NodeId),
+    /// A viewer's turn.
+    Turn(NodeId, Turn),
     /// A scripted peer sends.
     ScriptedSend(NodeId, ConnectionId, Bytes, u64),
     /// A scripted peer closes a connection.
@@ -103,14 +110,9 @@ impl Happening {
     /// The node whose program this is for, which may stand still.
     const fn program_of(&self) -> Option<NodeId> {
         match self {
-            Self::Join(node)
-            | Self::Tell(node, _)
-            | Self::Deadline(node)
-            | Self::PlayerWakes(node)
-            | Self::PlayheadTick(node)
-            | Self::RefreshPlaylists(node)
-            | Self::ScriptedSend(node, ..)
-            | Self::ScriptedClose(node, _) => Some(*node),
+            Self::Join(node) | Self::Tell(node, _) | Self::Turn(node, _) | Self::ScriptedSend(node, ..) | Self::ScriptedClose(node, _) => {
+                Some(*node)
+            }
             Self::FromTracker(socket, _) => Some(socket.node),
             _ => None,
         }
@@ -128,12 +130,15 @@ impl Simulation {
     pub fn new(seed: u64, presentation: Presentation) -> Self {
         Self {
             queue: EventQueue::new(),
-            network: Network::new(),
+            network: Network::new(seed),
             nodes: Vec::new(),
             trackers: vec![Tracker::new(TRACKER_URL.to_owned())],
             presentation,
             random: fastrand::Rng::with_seed(seed),
-            hash: EventHash::new(),
+            due_turns: None,
+            in_batches: false,
+            measures_engine: false,
+            effects: Vec::new(),
             origin: Origin::default(),
             actions: Vec::new(),
         }
@@ -158,7 +163,10 @@ impl Simulation {
     pub fn add_viewer(&mut self, at_s: f64, options: ViewerOptions) -> NodeId {
         let access = options.access;
         let seed = self.random.u64(..);
-        let viewer = Viewer::new(options, seed, Timestamp::ZERO.offset_secs(at_s));
+        let mut viewer = Viewer::new(options, seed, Timestamp::ZERO.offset_secs(at_s));
+        if self.measures_engine {
+            viewer.measure_engine();
+        }
         self.add_node(at_s, access, Role::Viewer(Box::new(viewer)))
     }
 
@@ -172,8 +180,17 @@ impl Simulation {
         let node = NodeId(self.nodes.len() as u32);
         self.nodes.push(Node { is_alive: true, frozen_until: Timestamp::ZERO, role });
         self.network.add_node(access);
+        self.place_viewer(node);
         self.queue.push(Timestamp::ZERO.offset_secs(at_s), Happening::Join(node));
         node
+    }
+
+    /// Tells a viewer how far the servers are.
+    pub(crate) fn place_viewer(&mut self, node: NodeId) {
+        let latency_s = self.network.latency_to_servers(node);
+        if let Role::Viewer(viewer) = &mut self.nodes[node.0 as usize].role {
+            viewer.server_latency_s = latency_s;
+        }
     }
 
     /// Does something at a time, in seconds.
@@ -185,17 +202,37 @@ impl Simulation {
     /// Lets time pass until so many seconds after the beginning.
     pub fn run_until(&mut self, until_s: f64) {
         let until = Timestamp::ZERO.offset_secs(until_s);
+        if self.in_batches {
+            self.run_batches_until(until);
+        }
         while let Some(happening) = self.queue.pop_until(until) {
             self.happen(happening);
         }
         self.queue.advance_to(until);
     }
 
+    /// Bytes that left the origin, and that players got, so far; and how many viewers are there.
+    pub(crate) fn totals(&self) -> (u64, u64, usize) {
+        let (mut delivered, mut viewers) = (0, 0);
+        for node in &self.nodes {
+            match &node.role {
+                Role::Viewer(viewer) => {
+                    delivered += viewer.player.playback.delivered_bytes;
+                    viewers += usize::from(node.is_alive);
+                }
+                Role::Gone(report) => delivered += report.playback.delivered_bytes,
+                Role::Scripted(_) | Role::Away => {}
+            }
+        }
+        (self.origin.served.values().sum(), delivered, viewers)
+    }
+
     /// The figures so far.
     pub fn report(&self) -> Report {
         let viewers = self.nodes.iter().filter_map(|node| match &node.role {
-            Role::Viewer(viewer) => Some(viewer.report()),
-            Role::Scripted(_) => None,
+            Role::Viewer(viewer) => Some(viewer.report(self.queue.now())),
+            Role::Gone(report) => Some((**report).clone()),
+            Role::Scripted(_) | Role::Away => None,
         });
         let copies = |(key, bytes): (&_, &u64)| (*key, *bytes as f64 / self.presentation.bytes_of(*key).len() as f64);
         Report {
@@ -203,11 +240,12 @@ impl Simulation {
             origin_bytes: self.origin.served.values().sum(),
             origin_requests: self.origin.requests,
             origin_copies: self.origin.served.iter().map(copies).collect(),
-            event_hash: self.hash.value(),
+            peer_bytes: self.network.peer_bytes,
+            command_bytes: self.network.command_bytes,
         }
     }
 
-    fn happen(&mut self, happening: Happening) {
+    pub(crate) fn happen(&mut self, happening: Happening) {
         if let Some(node) = happening.program_of() {
             let state = &self.nodes[node.0 as usize];
             if !state.is_alive {
@@ -227,10 +265,19 @@ impl Simulation {
             }
             Happening::LinkFree(link) => self.link_free(link),
             Happening::AtDownlink(packet) => {
-                if self.nodes[packet.to.0 as usize].is_alive {
-                    self.network.at_downlink(&mut self.queue, packet);
+                if self.nodes[packet.to.0 as usize].is_alive
+                    && let Some(packet) = self.network.at_downlink(&mut self.queue, packet)
+                {
+                    self.through(packet);
                 }
             }
+            Happening::Through(packet) => {
+                self.network.through(&packet);
+                if self.nodes[packet.to.0 as usize].is_alive {
+                    self.through(packet);
+                }
+            }
+            Happening::Paced(flow) => self.network.paced(&mut self.queue, flow),
             Happening::Connect(one, other) => self.connect(one, other),
             Happening::OriginGets(node, id, request) => self.origin_gets(node, id, &request),
             Happening::OriginSends(packet) => self.origin_sends(packet),
@@ -242,11 +289,7 @@ impl Simulation {
                 }
             }
             Happening::Tell(node, input) => self.tell(node, input),
-            Happening::Deadline(node) => self.deadline(node),
-            Happening::PlayerWakes(node) => self.player_wakes(node),
-            Happening::PlayheadTick(node) => self.playhead_tick(node),
-            Happening::RefreshPlaylists(node) => self.refresh_playlists(node),
-            Happening::Thaw(node) => self.thaw(node),
+            Happening::Turn(node, turn) => self.turn(node, turn),
             Happening::ScriptedSend(node, connection, message, stops) => self.scripted_sends(node, connection, message, stops),
             Happening::ScriptedClose(node, connection) => self.close_connection((node, connection)),
         }
@@ -254,8 +297,9 @@ impl Simulation {
 
     fn join(&mut self, node: NodeId) {
         match self.nodes[node.0 as usize].role {
-            Role::Viewer(_) => self.viewer_joins(node),
+            Role::Viewer(_) => self.turn(node, Turn::Join),
             Role::Scripted(_) => self.scripted_joins(node),
+            Role::Gone(_) | Role::Away => {}
         }
     }
 
@@ -264,6 +308,16 @@ impl Simulation {
         match self.nodes[node.0 as usize].role {
             Role::Viewer(_) => self.tell_viewer(node, input),
             Role::Scripted(_) => self.tell_scripted(node, input),
+            Role::Gone(_) | Role::Away => {}
+        }
+    }
+
+    /// Something happens to a node's program, unless it stands still and takes it later.
+    fn tell_now(&mut self, node: NodeId, input: Input) {
+        if self.nodes[node.0 as usize].frozen_until > self.queue.now() {
+            self.tell_in(0.0, node, input);
+        } else {
+            self.tell(node, input);
         }
     }
 
@@ -280,20 +334,22 @@ impl Simulation {
                 self.network.travel(&mut self.queue, packet);
             }
             LinkId::Up(node) => {
-                if let Flow::Peer((_, connection)) = packet.flow
-                    && self.nodes[node.0 as usize].is_alive
-                {
-                    self.queue.push_in(0.0, Happening::Tell(node, Input::PeerSent(connection, packet.bytes())));
-                }
+                let sent = match packet.flow {
+                    Flow::Peer(end) => Some((end.1, packet.bytes() + self.network.take_unreported(end))),
+                    Flow::Http(..) => None,
+                };
                 self.network.travel(&mut self.queue, packet);
-            }
-            LinkId::Down(node) => {
-                if self.nodes[node.0 as usize].is_alive {
-                    self.network.delivered(&mut self.queue, &packet);
-                    self.receive(node, packet);
+                if let Some((connection, bytes)) = sent.filter(|_| self.nodes[node.0 as usize].is_alive) {
+                    self.tell_now(node, Input::PeerSent(connection, bytes));
                 }
             }
         }
+    }
+
+    /// A packet has come through its receiver's link.
+    fn through(&mut self, packet: Packet) {
+        self.network.delivered(&mut self.queue, &packet);
+        self.receive(packet.to, packet);
     }
 
     fn note_served(&mut self, packet: &Packet) {
@@ -316,10 +372,15 @@ impl Simulation {
             (Content::Failed(error), Flow::Http(_, id)) => Input::HttpFailed(id, error),
             _ => return,
         };
-        if matches!(packet.flow, Flow::Http(..)) && !self.is_fetching(node, packet.flow) {
-            return;
+        if let Flow::Http(_, id) = packet.flow {
+            if !self.is_fetching(node, packet.flow) {
+                return;
+            }
+            if matches!(input, Input::HttpEnd(_) | Input::HttpFailed(..)) {
+                self.network.stop_http(node, id);
+            }
         }
-        self.tell_in(0.0, node, input);
+        self.tell_now(node, input);
     }
 
     fn is_fetching(&self, node: NodeId, flow: Flow) -> bool {
@@ -416,21 +477,21 @@ impl Simulation {
         let input = if state.is_down {
             Input::TrackerClosed(socket.tracker, "connection refused".to_owned())
         } else {
-            state.sockets.push(socket);
+            state.opened(socket);
             Input::TrackerOpened(socket.tracker)
         };
         self.queue.push_in(0.0, Happening::FromTracker(socket, input));
     }
 
     pub(crate) fn send_to_tracker(&mut self, socket: Socket, text: String) {
-        if let Some(tracker) = self.trackers.iter().position(|tracker| tracker.sockets.contains(&socket)) {
+        if let Some(tracker) = self.trackers.iter().position(|tracker| tracker.is_open(socket)) {
             let seconds = self.network.latency_to_servers(socket.node);
             self.queue.push_in(seconds, Happening::TrackerGets(tracker, socket, text));
         }
     }
 
     fn tracker_gets(&mut self, tracker: usize, socket: Socket, text: &str) {
-        if !self.trackers[tracker].sockets.contains(&socket) {
+        if !self.trackers[tracker].is_open(socket) {
             return;
         }
         for (to, message) in self.trackers[tracker].receive(socket, text, &mut self.random) {
@@ -441,8 +502,9 @@ impl Simulation {
 
     fn socket_is_current(&self, socket: Socket) -> bool {
         match &self.nodes[socket.node.0 as usize].role {
-            Role::Viewer(viewer) => viewer.has_socket(socket),
+            Role::Viewer(viewer) => viewer.has_socket(socket.tracker, socket.attempt),
             Role::Scripted(_) => true,
+            Role::Gone(_) | Role::Away => false,
         }
     }
 }

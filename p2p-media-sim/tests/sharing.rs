@@ -17,7 +17,7 @@ fn a_lone_viewer_plays_like_a_plain_http_player() {
 
 #[test]
 fn equal_seeds_give_equal_runs_and_other_seeds_give_others() {
-    let run = |seed| viewers_of_a_film(&mut Simulation::new(seed, film()), 3, 1.0).event_hash;
+    let run = |seed| viewers_of_a_film(&mut Simulation::new(seed, film()), 3, 1.0).event_hash();
     assert_eq!(run(1), run(1));
     assert_ne!(run(1), run(2));
 }
