@@ -3,7 +3,7 @@
 // everything would take long.
 
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -28,7 +28,12 @@ const TASKS = "toplevel";
 /** Those who joined first are not at the end of the film when the last ones are. */
 const filmSeconds = seconds + 2 * JOIN_INTERVAL_S * (peers + 2);
 
-const media = mkdtempSync(join(tmpdir(), "p2p-media-bench-"));
+const folder = mkdtempSync(join(tmpdir(), "p2p-media-bench-"));
+const media = join(folder, "media");
+/** The uplink of a home: without a limit a whole film comes within seconds, and the machine stands still over it. */
+const nativeConfig = join(folder, "viewer.toml");
+writeFileSync(nativeConfig, 'upload_rate_limit = "1 MB"\n');
+mkdirSync(media);
 try {
   console.error(`Encoding ${filmSeconds} s at 4 Mbit/s`);
   encode(filmSeconds);
@@ -42,7 +47,7 @@ try {
   }
   report(results);
 } finally {
-  rmSync(media, { recursive: true, force: true });
+  rmSync(folder, { recursive: true, force: true });
 }
 
 /** A small picture, filled up to the bitrate: what decoding costs should not hide what sharing costs. */
@@ -63,7 +68,7 @@ async function run(order) {
   const pages = {};
   const addNatives = async (count) => {
     for (let index = 0; index < count; index++) {
-      natives.push(startWatch(PROGRAM, src, { tracker: setting.tracker.url, seconds: filmSeconds }));
+      natives.push(startWatch(PROGRAM, src, { tracker: setting.tracker.url, seconds: filmSeconds, flags: ["--config", nativeConfig] }));
       await delay(JOIN_INTERVAL_S * 1000);
     }
   };
