@@ -31,7 +31,12 @@ impl LinkClass {
 
     pub(crate) fn is_sensible(&self) -> bool {
         let loses_a_share = (0.0..1.0).contains(&self.loss);
-        self.share > 0.0 && self.down_mbits > 0.0 && self.up_mbits > 0.0 && self.latency_ms >= 0.0 && loses_a_share
+        let is_rate = |value: f64| value > 0.0 && value <= 1e6;
+        is_rate(self.share)
+            && is_rate(self.down_mbits)
+            && is_rate(self.up_mbits)
+            && (0.0..=10_000.0).contains(&self.latency_ms)
+            && loses_a_share
     }
 }
 

@@ -114,7 +114,8 @@ fn stays(scenario: &Scenario, random: &mut fastrand::Rng) -> Result<Vec<Stay>, S
     if let Some(path) = &scenario.arrivals.trace {
         let text = std::fs::read_to_string(path).map_err(|error| ScenarioError::Unreadable { path: path.clone(), error })?;
         for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
-            let numbers: Option<Vec<f64>> = line.split_whitespace().map(|word| word.parse().ok()).collect();
+            let numbers: Option<Vec<f64>> =
+                line.split_whitespace().map(|word| word.parse().ok().filter(|seconds| (0.0..=604_800.0).contains(seconds))).collect();
             match numbers.as_deref() {
                 Some([from_s]) => stays.push(Stay { from_s: *from_s, until_s: f64::INFINITY }),
                 Some([from_s, until_s]) => stays.push(Stay { from_s: *from_s, until_s: *until_s }),

@@ -146,6 +146,12 @@ pub enum ScenarioError {
     },
 }
 
+impl Outage {
+    fn is_sensible(&self) -> bool {
+        [self.from_s, self.for_s].iter().all(|seconds| (0.0..=604_800.0).contains(seconds))
+    }
+}
+
 impl Default for Scenario {
     fn default() -> Self {
         Self {
@@ -193,24 +199,36 @@ impl Scenario {
     /// The first one.
     pub fn validate(&self) -> Result<(), ScenarioError> {
         let share = |value: f64| (0.0..=1.0).contains(&value);
-        let Behaviour { churn_per_minute, free_riders, metered, hostile, background, .. } = &self.behaviour;
+        let up_to = |value: f64, most: f64| value > 0.0 && value <= most;
+        let from_zero_to = |value: f64, most: f64| (0.0..=most).contains(&value);
+        let Behaviour { churn_per_minute, pauses_per_minute, seeks_per_minute, free_riders, metered, hostile, background, .. } =
+            &self.behaviour;
+        let mut outages = self.tracker_outages.iter().chain(&self.origin.outages);
         let rules = [
-            (self.viewers > 0, "viewers", "at least 1"),
-            (self.minutes > 0.0, "minutes", "more than 0"),
-            (self.upload_scale > 0.0, "upload_scale", "more than 0"),
-            (self.stream.segment_s >= 0.2, "stream.segment_s", "at least 0.2"),
-            (self.stream.latency_s >= 0.0, "stream.latency_s", "at least 0"),
-            (self.stream.film_minutes > 0.0, "stream.film_minutes", "more than 0"),
+            ((1..=1_000_000).contains(&self.viewers), "viewers", "between 1 and 1,000,000"),
+            (up_to(self.minutes, 10_080.0), "minutes", "more than 0 and at most a week"),
+            (up_to(self.upload_scale, 1000.0), "upload_scale", "more than 0 and at most 1000"),
+            ((0.2..=60.0).contains(&self.stream.segment_s), "stream.segment_s", "between 0.2 and 60"),
+            (from_zero_to(self.stream.latency_s, 600.0), "stream.latency_s", "between 0 and 600"),
+            (from_zero_to(self.stream.buffer_s, 600.0), "stream.buffer_s", "between 0 and 600"),
+            (up_to(self.stream.film_minutes, 1440.0), "stream.film_minutes", "more than 0 and at most a day"),
             (self.stream.parts <= 100, "stream.parts", "at most 100"),
-            (!self.stream.mbits.is_empty() && self.stream.mbits.iter().all(|rate| *rate > 0.0), "stream.mbits", "rates above 0"),
+            (
+                (1..=32).contains(&self.stream.mbits.len()) && self.stream.mbits.iter().all(|rate| up_to(*rate, 1000.0)),
+                "stream.mbits",
+                "1 to 32 rates above 0 and at most 1000",
+            ),
             (self.stream.mbits.is_sorted(), "stream.mbits", "in rising order"),
-            (self.arrivals.within_s >= 0.0, "arrivals.within_s", "at least 0"),
+            (from_zero_to(self.arrivals.within_s, 604_800.0), "arrivals.within_s", "between 0 and a week"),
             (share(*churn_per_minute), "behaviour.churn_per_minute", "between 0 and 1"),
+            (from_zero_to(*pauses_per_minute, 60.0), "behaviour.pauses_per_minute", "between 0 and 60"),
+            (from_zero_to(*seeks_per_minute, 60.0), "behaviour.seeks_per_minute", "between 0 and 60"),
             (share(*free_riders), "behaviour.free_riders", "between 0 and 1"),
             (share(*metered), "behaviour.metered", "between 0 and 1"),
             (share(*hostile), "behaviour.hostile", "between 0 and 1"),
             (share(*background), "behaviour.background", "between 0 and 1"),
-            (self.origin.mbits >= 0.0, "origin.mbits", "at least 0"),
+            (from_zero_to(self.origin.mbits, 1e9), "origin.mbits", "at least 0"),
+            (outages.all(Outage::is_sensible), "outages", "times in seconds from 0 to a week"),
             (self.links.iter().all(LinkClass::is_sensible), "links", "classes with a share and rates above 0"),
         ];
         match rules.into_iter().find(|(holds, ..)| !holds) {
@@ -232,7 +250,14 @@ mod tests {
         assert!(scenario.validate().is_ok());
         assert!(toml::from_str::<Scenario>("viewer = 7").is_err());
         let none = Scenario { viewers: 0, ..Scenario::default() };
-        assert_eq!(none.validate().unwrap_err().to_string(), "`viewers` must be at least 1");
+        assert_eq!(none.validate().unwrap_err().to_string(), "`viewers` must be between 1 and 1,000,000");
+        for minutes in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert!(Scenario { minutes, ..Scenario::default() }.validate().is_err());
+        }
+        let endless = StreamScenario { segment_s: f64::INFINITY, ..StreamScenario::default() };
+        assert!(Scenario { stream: endless, ..Scenario::default() }.validate().is_err());
+        let origin = OriginScenario { outages: vec![Outage { from_s: f64::NAN, for_s: 1.0 }], ..OriginScenario::default() };
+        assert!(Scenario { origin, ..Scenario::default() }.validate().is_err());
     }
 
     #[test]

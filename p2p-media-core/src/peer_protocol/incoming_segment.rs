@@ -170,12 +170,13 @@ impl IncomingSegment {
         let Some(announced) = announced else { return self.start_open() };
         let bytes = self.first_byte.saturating_add(announced);
         match self.total {
+            // No segment is empty, and nobody asks for nothing. An official peer says so, and means no harm, when its player has taken the bytes
+            // away to a worker.
+            _ if announced == 0 => self.ended(IncomingStep::Absent),
             Some(total) if bytes != total => {
                 self.violated(PeerMisbehaved::WrongLength { expected: total.saturating_sub(self.first_byte), announced })
             }
             _ if bytes > MAX_SEGMENT_BYTES => self.violated(PeerMisbehaved::SegmentTooLarge { bytes }),
-            // No segment is empty. An official peer says so when its player has taken the bytes away to a worker, and has announced them still.
-            _ if bytes == 0 => self.ended(IncomingStep::Absent),
             _ => {
                 self.total = Some(bytes);
                 self.state = State::Receiving(Missing::Exactly(announced));
@@ -289,7 +290,9 @@ mod tests {
         let mut empty = download(0, None);
         empty.on_command(&data(None));
         assert_eq!(empty.on_command(&COMPLETED), IncomingStep::Absent);
-        assert_eq!(download(0, None).on_command(&data(Some(0))), IncomingStep::Absent);
+        for (first_byte, total) in [(0, None), (0, Some(100)), (10, Some(100))] {
+            assert_eq!(download(first_byte, total).on_command(&data(Some(0))), IncomingStep::Absent);
+        }
         let mut told_later = download(0, None);
         told_later.on_command(&data(None));
         assert_eq!(told_later.on_command(&data(Some(0))), IncomingStep::Absent);
