@@ -30,6 +30,11 @@ pub(crate) struct FlowControl {
     /// Packets that wait for the receiver's link.
     pub(crate) at_downlink: u32,
     pub(crate) waiting: VecDeque<Packet>,
+    /// Messages sent, and handed over in their order.
+    sent: u64,
+    handed_over: u64,
+    /// Messages that came before one that was sent earlier.
+    early: Vec<Packet>,
     /// When the last small message that went beside the others left the sender.
     pub(crate) left_at: Timestamp,
     /// When the last byte that arrived is through the receiver's link.
@@ -45,6 +50,20 @@ impl FlowControl {
     /// True when what is sent now leaves at once and comes after all that was sent before.
     pub(crate) fn is_idle_at_link(&self) -> bool {
         self.at_link == 0 && self.waiting.is_empty()
+    }
+
+    /// The number of the next message.
+    pub(crate) const fn next_number(&mut self) -> u64 {
+        self.sent += 1;
+        self.sent - 1
+    }
+
+    /// Takes a packet that has come through; gives the next one in the order of sending, if it is here.
+    pub(crate) fn in_order(&mut self, packet: Option<Packet>) -> Option<Packet> {
+        self.early.extend(packet);
+        let next = self.early.iter().position(|packet| packet.number == self.handed_over)?;
+        self.handed_over += 1;
+        Some(self.early.swap_remove(next))
     }
 
     /// Notes that a packet leaves, and when the next one may.

@@ -152,7 +152,8 @@ impl Network {
         if bytes <= SMALL_BYTES {
             self.command_bytes += bytes as u64;
         }
-        let packet = Packet { flow: Flow::Peer(from), to, content: Content::Message { to: connection, message } };
+        let Some(number) = self.flow(Flow::Peer(from)).map(FlowControl::next_number) else { return };
+        let packet = Packet { flow: Flow::Peer(from), to, content: Content::Message { to: connection, message }, number };
         let latency_s = self.latency_between(from.0, to);
         let links = self.node_mut(from.0);
         let Some(end) = links.ends.get_mut(from.1) else { return };
@@ -231,6 +232,14 @@ impl Network {
     pub(crate) fn through(&mut self, packet: &Packet) {
         if let Some(control) = self.flow(packet.flow) {
             control.at_downlink = control.at_downlink.saturating_sub(1);
+        }
+    }
+
+    /// Takes a packet that is through, or none; gives the next one of a peer's flow that may be handed over.
+    pub(crate) fn in_order(&mut self, flow: Flow, packet: Option<Packet>) -> Option<Packet> {
+        match (flow, self.flow(flow)) {
+            (Flow::Peer(_), Some(control)) => control.in_order(packet),
+            _ => packet,
         }
     }
 

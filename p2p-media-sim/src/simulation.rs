@@ -349,7 +349,12 @@ impl Simulation {
     /// A packet has come through its receiver's link.
     fn through(&mut self, packet: Packet) {
         self.network.delivered(&mut self.queue, &packet);
-        self.receive(packet.to, packet);
+        let flow = packet.flow;
+        let mut packet = Some(packet);
+        // Events of one millisecond may be taken out of order, the messages of a channel are not.
+        while let Some(next) = self.network.in_order(flow, packet.take()) {
+            self.receive(next.to, next);
+        }
     }
 
     fn note_served(&mut self, packet: &Packet) {
@@ -443,7 +448,7 @@ impl Simulation {
             }
         };
         for (at, content) in contents {
-            let packet = Packet { flow: Flow::Http(node, id), to: node, content };
+            let packet = Packet { flow: Flow::Http(node, id), to: node, content, number: 0 };
             if at <= now {
                 self.network.send(&mut self.queue, packet);
             } else {
