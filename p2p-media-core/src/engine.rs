@@ -8,8 +8,10 @@ mod announces;
 mod deadlines;
 mod delivery;
 mod downloads;
+mod election;
 mod followers;
 pub mod input;
+mod late_stretches;
 mod origin_transfers;
 pub mod output;
 mod peer_announcements;
@@ -23,7 +25,9 @@ mod schedule;
 mod segment_list;
 mod stored_segments;
 mod streams;
+mod stretches;
 mod throughput;
+mod uplink;
 mod uploads;
 
 use std::collections::VecDeque;
@@ -34,7 +38,7 @@ use lru::LruCache;
 use self::announces::TrackerState;
 use self::deadlines::{Deadline, Deadlines};
 use self::downloads::{Downloads, Source};
-use self::input::{ConnectionId, Input, LoadId, PlayerRequestId};
+use self::input::{ConnectionId, HttpId, Input, LoadId, PlayerRequestId};
 use self::output::Output;
 use self::peer_handshakes::Handshake;
 use self::peers::Peers;
@@ -91,6 +95,12 @@ pub struct Engine {
     /// Storage has failed once.
     storage_has_failed: bool,
     is_shutting_down: bool,
+}
+
+/// A source from which nothing comes.
+enum Silent {
+    Origin(HttpId),
+    Peer(ConnectionId),
 }
 
 /// Numbers for everything that the engine names; never reused.
@@ -285,23 +295,27 @@ impl Engine {
     fn check_transfer(&mut self, key: SegmentKey) {
         let Some(download) = self.downloads.by_segment.get(&key) else { return };
         let stream_options = options(&self.config, download.kind);
-        let (last_byte_at, timeout) = match &download.source {
-            Source::Http(transfer) => (transfer.last_byte_at, stream_options.http_not_receiving_bytes_timeout),
-            Source::Peer(connection) => {
-                let transfer = self.peers.get(connection).and_then(|peer| peer.download.as_ref());
-                let Some(transfer) = transfer else { return };
-                (transfer.last_byte_at, stream_options.p2p_not_receiving_bytes_timeout)
+        let sources = std::iter::once(&download.source).chain(download.later.iter().map(|stretch| &stretch.source));
+        let limits = sources.filter_map(|source| match source {
+            Source::Http(transfer) => {
+                Some((transfer.last_byte_at + stream_options.http_not_receiving_bytes_timeout, Silent::Origin(transfer.id)))
             }
-            Source::None | Source::Validation(..) => return,
-        };
-        if self.now < last_byte_at + timeout {
-            self.deadlines.set(Deadline::TransferStalled(key), last_byte_at + timeout);
-            return;
+            Source::Peer(connection) => {
+                let transfer = self.peers.get(connection)?.download.as_ref()?;
+                Some((transfer.last_byte_at + stream_options.p2p_not_receiving_bytes_timeout, Silent::Peer(*connection)))
+            }
+            Source::None | Source::Validation(..) => None,
+        });
+        let limits: Vec<_> = limits.collect();
+        if let Some((next, _)) = limits.iter().filter(|(at, _)| *at > self.now).min_by_key(|(at, _)| *at) {
+            self.deadlines.set(Deadline::TransferStalled(key), *next);
         }
-        match &download.source {
-            Source::Http(transfer) => self.http_failed(transfer.id, RequestError::BytesReceivingTimeout),
-            Source::Peer(connection) => self.peer_timed_out(*connection),
-            Source::None | Source::Validation(..) => {}
+        let now = self.now;
+        for (_, silent) in limits.into_iter().filter(|(at, _)| *at <= now) {
+            match silent {
+                Silent::Origin(id) => self.http_failed(id, RequestError::BytesReceivingTimeout),
+                Silent::Peer(connection) => self.peer_timed_out(connection),
+            }
         }
     }
 
@@ -415,7 +429,10 @@ impl Engine {
             }
             let segment = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).map(|download| download.segment);
             if let (Some(segment), true) = (segment, no_download) {
-                self.abort_source(segment);
+                self.drop_later_stretches(segment);
+                if self.downloads.by_segment.get(&segment).is_some_and(|download| matches!(download.source, Source::Peer(_))) {
+                    self.abort_source(segment);
+                }
             }
         }
     }

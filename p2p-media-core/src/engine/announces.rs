@@ -317,6 +317,11 @@ impl Engine {
         size
     }
 
+    /// Members of a swarm, ourselves included, as far as trackers have said.
+    pub(super) fn swarm_members(&self, stream: StreamKey) -> u64 {
+        self.trackers.iter().filter_map(|state| state.swarms.get(&stream)?.size).max().unwrap_or(0)
+    }
+
     /// Offers that a tracker's connection took with it.
     fn close_unanswered_offers(&mut self, tracker: TrackerId) {
         for connection in self.offers_through(tracker) {

@@ -106,9 +106,11 @@ impl Engine {
             self.outputs.extend(told);
         }
         if is_other {
-            // They were told what a peer had said.
+            // They were told what a peer had said, and peers were asked by it.
             self.end_followers(key);
+            self.drop_later_stretches(key);
         }
+        self.drop_stretches_from(key, total);
         self.tell_followers_the_size(key);
     }
 
@@ -169,6 +171,7 @@ impl Engine {
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         let givers: Vec<_> = download.given_by.iter().copied().collect();
         let only_peers = source == SegmentSource::P2p;
+        // Nothing is under way: a check comes after the last byte.
         download.source = Source::None;
         givers.iter().for_each(|giver| download.refuse(*giver, Refusal::Altogether));
         download.start_over();
@@ -244,7 +247,9 @@ impl Engine {
     /// Ends whatever transfer brings a segment; its bytes stay.
     pub(super) fn stop_source(&mut self, key: SegmentKey) {
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
-        self.deadlines.cancel(Deadline::TransferStalled(key));
+        if download.later.is_empty() {
+            self.deadlines.cancel(Deadline::TransferStalled(key));
+        }
         match std::mem::replace(&mut download.source, Source::None) {
             Source::None => {}
             Source::Http(transfer) => {
@@ -278,6 +283,7 @@ impl Engine {
 
     pub(super) fn drop_download(&mut self, key: SegmentKey) {
         self.end_followers(key);
+        self.drop_later_stretches(key);
         self.abort_source(key);
         self.stop_source(key);
         self.downloads.by_segment.remove(&key);

@@ -1,6 +1,7 @@
 //! One entry per segment that is being loaded or waited for: its bytes so far, where they come from, and who waits.
 
 use super::input::{ConnectionId, HttpId, PlayerRequestId, ValidationId};
+use super::stretches::Stretch;
 use crate::backend::HttpRequest;
 use crate::error::SegmentError;
 use crate::event::SegmentSource;
@@ -26,7 +27,10 @@ pub(super) struct Download {
     pub(super) total: Option<u64>,
     /// Only a peer has said it. Players are told no size that may turn out to be a lie: they would pass it on before the bytes.
     pub(super) total_is_hearsay: bool,
+    /// What brings the bytes that come next, until the first of `later`.
     pub(super) source: Source,
+    /// Stretches further on that other sources bring at the same time, in order.
+    pub(super) later: Vec<Stretch>,
     /// Players that wait for it; every one has been given all of `bytes` unless `held_back`.
     pub(super) players: Vec<PlayerRequestId>,
     /// True when a validator must see all bytes before a player gets any.
@@ -45,6 +49,8 @@ pub(super) struct Download {
     pub(super) last_follower: Option<ConnectionId>,
     /// When it was first seen that a peer of ours is loading it.
     pub(super) relay_seen_at: Option<Timestamp>,
+    /// When it was first seen that only peers that come after us in the order are loading it.
+    pub(super) later_seen_at: Option<Timestamp>,
     /// When it was first seen that a free peer has it whole, while one that is loading it was to give it.
     pub(super) whole_seen_at: Option<Timestamp>,
 }
@@ -74,7 +80,7 @@ pub(super) enum Source {
 }
 
 /// A fetch in progress.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct HttpTransfer {
     pub(super) id: HttpId,
     pub(super) request: HttpRequest,
@@ -92,6 +98,10 @@ pub(super) struct HttpTransfer {
 }
 
 impl HttpTransfer {
+    pub(super) const fn new(id: HttpId, request: HttpRequest, now: Timestamp, is_paced: bool) -> Self {
+        Self { id, request, asked_at: now, first_byte_at: None, last_byte_at: now, accepted: false, to_skip: 0, received: 0, is_paced }
+    }
+
     /// Seconds until what is missing will probably be here; `None` while there is nothing to tell from.
     pub(super) fn arrival_s(&self, missing: Option<u64>, now: Timestamp) -> Option<f64> {
         let seconds = now.since(self.asked_at).as_secs_f64();
@@ -115,6 +125,7 @@ impl Download {
             total,
             total_is_hearsay: false,
             source: Source::None,
+            later: Vec::new(),
             players: Vec::new(),
             held_back,
             http_failures: 0,
@@ -126,6 +137,7 @@ impl Download {
             followers: SortedSet::new(),
             last_follower: None,
             relay_seen_at: None,
+            later_seen_at: None,
             whole_seen_at: None,
         }
     }
@@ -133,11 +145,14 @@ impl Download {
     /// The fetch that brings what is missing.
     pub(super) fn missing_over_http(&self) -> HttpRequest {
         let offset = self.bytes.len();
-        let (first, last) = match self.segment.byte_range {
-            Some(range) => (range.first.saturating_add(offset), Some(range.last)),
-            None => (offset, None),
-        };
-        HttpRequest { url: self.segment.url.clone(), first, last }
+        self.over_http(offset, self.later.first().map(|stretch| stretch.from))
+    }
+
+    /// The fetch that brings the bytes from one offset to before another, or to the end.
+    pub(super) fn over_http(&self, offset: u64, end: Option<u64>) -> HttpRequest {
+        let begin = self.segment.byte_range.map_or(0, |range| range.first);
+        let last = end.map(|end| begin.saturating_add(end).saturating_sub(1)).or_else(|| Some(self.segment.byte_range?.last));
+        HttpRequest { url: self.segment.url.clone(), first: begin.saturating_add(offset), last }
     }
 
     /// The size that players may be told before the end.
@@ -145,14 +160,19 @@ impl Download {
         self.total.filter(|_| !self.held_back && !self.total_is_hearsay)
     }
 
-    /// Bytes still missing; `None` while the size is unknown.
+    /// Where what comes next ends: where another source has begun, or at the end of the segment. `None` while that is unknown.
+    pub(super) fn end(&self) -> Option<u64> {
+        self.later.first().map(|stretch| stretch.from).or(self.total)
+    }
+
+    /// Bytes still missing of what comes next; `None` while the size is unknown.
     pub(super) fn remaining(&self) -> Option<u64> {
-        self.total.map(|total| total.saturating_sub(self.bytes.len()))
+        self.end().map(|end| end.saturating_sub(self.bytes.len()))
     }
 
     /// Bytes that the origin has still to send; `None` while only peers have said the size, who may lie.
     pub(super) fn sure_remaining(&self) -> Option<u64> {
-        self.remaining().filter(|_| !self.total_is_hearsay)
+        self.remaining().filter(|_| !self.total_is_hearsay || !self.later.is_empty())
     }
 
     /// Most peers can go on at the byte reached only if the size is known: the official peer drops the connection otherwise.

@@ -4,7 +4,7 @@ use super::Engine;
 use super::downloads::{Download, Source};
 use super::input::ConnectionId;
 use super::uploads::{Upload, UploadState};
-use crate::media::SegmentKey;
+use crate::media::{SegmentKey, StreamKey};
 use crate::peer_protocol::Command;
 use crate::timestamp::Timestamp;
 
@@ -16,6 +16,10 @@ const MOST_FOLLOWERS_OF_ONE: usize = 6;
 const UNSENT_BYTES_OF_A_TURN: usize = 16 << 10;
 /// A peer to which nothing could be handed out for this long keeps nobody waiting.
 const LONGEST_TURN_S: f64 = 0.1;
+/// Whoever gets media from us should get it at this many times its rate: later it would be too late for those further down.
+const SERVED_AT_RATES: f64 = 2.0;
+/// However slow the uplink, so many whole segments are on their way at one time.
+const FEWEST_SLOTS: usize = 2;
 
 impl Engine {
     /// Takes a request for a segment that we are loading; false when it must be refused. The bytes here already are sent at once.
@@ -32,8 +36,11 @@ impl Engine {
         };
         let total = download.total;
         let is_beyond = total.is_some_and(|total| asked.first_byte > total);
+        // What comes at the pace at which it is made is no burden.
+        let carries_more = self.downloads.by_segment.get(&key).is_some_and(Download::is_paced) || self.uplink_carries_more(key.stream);
+        let Some(download) = self.downloads.by_segment.get_mut(&key) else { return false };
         let Some(peer) = self.peers.get_mut(&connection) else { return false };
-        let is_full = self.uploads.following >= MOST_FOLLOWERS || download.followers.len() >= MOST_FOLLOWERS_OF_ONE;
+        let is_full = !carries_more || self.uploads.following >= MOST_FOLLOWERS || download.followers.len() >= MOST_FOLLOWERS_OF_ONE;
         if !is_running || is_beyond || is_full || download.held_back || !peer.id.is_ours() {
             return false;
         }
@@ -50,6 +57,30 @@ impl Engine {
         self.send_command(connection, &data);
         self.continue_upload(connection);
         true
+    }
+
+    /// True while our uplink probably carries another stream beside those that it carries. One is always tried.
+    fn uplink_carries_more(&self, stream: StreamKey) -> bool {
+        let receivers = self.uploads.following + self.uploads.active;
+        receivers == 0 || self.served_at_once(stream).is_none_or(|served| served >= (receivers + 1) as f64)
+    }
+
+    /// How many peers our uplink serves well at one time, as far as is known.
+    fn served_at_once(&self, stream: StreamKey) -> Option<f64> {
+        // Parts are too small to wait for each other.
+        let rate = self.streams.get(&stream).filter(|state| !state.in_parts)?.bytes_per_media_s.get()?;
+        Some(self.uploads.uplink.bytes_per_s(self.now)? / (rate * SERVED_AT_RATES).max(1.0))
+    }
+
+    /// Uploads at one time: the configured number, or fewer where the uplink serves fewer well.
+    pub(super) fn upload_slots(&self, stream: StreamKey) -> usize {
+        let served = self.served_at_once(stream).map_or(usize::MAX, |served| served as usize);
+        self.config.upload_slots.min(served.max(FEWEST_SLOTS))
+    }
+
+    /// True when our uplink has been seen to carry hardly more than the stream itself: others should not depend on it.
+    pub(super) fn uplink_is_weak(&self, stream: StreamKey) -> bool {
+        self.served_at_once(stream).is_some_and(|served| served < 1.0)
     }
 
     /// More of a segment is here.

@@ -24,20 +24,10 @@ impl Engine {
         let id = HttpId(self.ids.next());
         let request = download.missing_over_http();
         download.started.get_or_insert(self.now);
-        download.source = Source::Http(HttpTransfer {
-            id,
-            request: request.clone(),
-            asked_at: self.now,
-            first_byte_at: None,
-            last_byte_at: self.now,
-            accepted: false,
-            to_skip: 0,
-            received: 0,
-            is_paced: download.is_paced(),
-        });
+        download.source = Source::Http(HttpTransfer::new(id, request.clone(), self.now, download.is_paced()));
         let timeout = options(&self.config, download.kind).http_not_receiving_bytes_timeout;
         self.downloads.by_http.insert(id, key);
-        self.deadlines.set(Deadline::TransferStalled(key), self.now + timeout);
+        self.deadlines.set_no_later(Deadline::TransferStalled(key), self.now + timeout);
         self.stats.http_requests += 1;
         self.outputs.push_back(Output::StartHttp(id, request));
         self.event_of(key, |segment| Event::SegmentStarted { segment, source: SegmentSource::Http, peer: None });
@@ -45,6 +35,9 @@ impl Engine {
     }
 
     pub(super) fn http_head(&mut self, id: HttpId, head: HttpHead) {
+        if self.stretch_head(id, &head) {
+            return;
+        }
         let Some((key, transfer)) = self.http_transfer(id) else { return };
         transfer.accepted = true;
         transfer.last_byte_at = transfer.last_byte_at.max(transfer.asked_at);
@@ -81,6 +74,7 @@ impl Engine {
             self.set_total(key, size);
         } else if download.players.is_empty() || download.held_back {
             self.stop_source(key);
+            self.drop_later_stretches(key);
             if let Some(download) = self.downloads.by_segment.get_mut(&key) {
                 download.start_over();
             }
@@ -95,6 +89,9 @@ impl Engine {
     }
 
     pub(super) fn http_chunk(&mut self, id: HttpId, mut chunk: Bytes) {
+        if self.stretch_chunk(id, &chunk) {
+            return;
+        }
         let now = self.now;
         let Some((key, transfer)) = self.http_transfer(id) else { return };
         if !transfer.accepted || chunk.is_empty() {
@@ -131,12 +128,16 @@ impl Engine {
     }
 
     pub(super) fn http_end(&mut self, id: HttpId) {
+        if self.stretch_end(id) {
+            return;
+        }
         let Some((key, _)) = self.http_transfer(id) else { return };
         let Some(download) = self.downloads.by_segment.get(&key) else { return };
-        match download.total.filter(|_| !download.total_is_hearsay) {
-            Some(total) if download.bytes.len() < total => {
+        match download.end().filter(|_| !download.total_is_hearsay || !download.later.is_empty()) {
+            Some(_) if download.remaining() != Some(0) => {
+                let expected = download.end().unwrap_or(0);
                 let got = download.bytes.len();
-                self.http_failed(id, RequestError::HttpBytesMismatch { expected: total, got });
+                self.http_failed(id, RequestError::HttpBytesMismatch { expected, got });
             }
             Some(_) => self.http_completed(id),
             None => {
@@ -162,13 +163,21 @@ impl Engine {
             }
         }
         self.downloads.by_http.remove(&id);
-        self.all_bytes_here(key, SegmentSource::Http, None);
+        self.first_stretch_completed(key, SegmentSource::Http, None);
     }
 
     /// The fetch failed, by the network, by the origin's answer, or by silence.
     pub(super) fn http_failed(&mut self, id: HttpId, error: RequestError) {
+        if self.stretch_failed(id, &error) {
+            return;
+        }
         let Some((key, _)) = self.http_transfer(id) else { return };
         self.stop_source(key);
+        self.origin_failed(key, error);
+    }
+
+    /// Notes that the origin did not give what it was asked for.
+    pub(super) fn origin_failed(&mut self, key: SegmentKey, error: RequestError) {
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         let wait = FIRST_RETRY_WAIT_S * 4_f64.powi(download.http_failures.min(6) as i32);
         download.http_failures = download.http_failures.saturating_add(1);

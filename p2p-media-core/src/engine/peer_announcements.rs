@@ -53,7 +53,10 @@ impl Engine {
                 Source::None | Source::Validation(..) => {}
             }
         }
-        // What a validator must see first is not passed on.
+        // What a validator must see first is not passed on, and a weak uplink is no place to wait at.
+        if self.uplink_is_weak(stream) {
+            relayed.clear();
+        }
         let passes_on = to_ours && !stream_options.validate_p2p_segment && !stream_options.validate_http_segment;
         Command::Announcement { loaded, loading, relaying: passes_on.then_some(relayed) }
     }

@@ -7,23 +7,24 @@ use super::deadlines::Deadline;
 use super::downloads::{Refusal, Source};
 use super::input::ConnectionId;
 use super::output::Output;
-use super::peers::{Announced, Peer, PeerDownload};
+use super::peers::{Announced, Peer};
 use super::streams::options;
+use super::stretches::REQUEST_NUMBERS;
 use super::throughput::SourceSpeed;
 use crate::error::{CloseReason, RequestError};
 use crate::event::{Event, SegmentSource};
 use crate::identity::PeerId;
 use crate::media::{SegmentKey, StreamKey};
-use crate::peer_protocol::{Command, IncomingSegment, IncomingStep, MessageReader, PeerMessage, RequestId};
+use crate::peer_protocol::{Command, IncomingStep, MessageReader, PeerMessage};
 use crate::timestamp::Timestamp;
 use crate::tracker_protocol::OfferId;
 
-/// Request numbers go round in the range that the official peer uses.
-const REQUEST_NUMBERS: u64 = 1000;
 /// Misbehaving peers that are remembered, so that they are not met again at once.
 const MOST_BANNED_PEERS: usize = 256;
 /// A peer that let its requests time out is not met again for this long: it may just have stood still.
 const TIMED_OUT_PEER_REST_S: f64 = 120.0;
+/// What peers say of segments that are not waited for is thought about after this.
+const IDLE_NEWS_WAIT_S: f64 = 0.05;
 /// A peer that was of no use for this long may be replaced.
 const USELESS_AFTER_S: f64 = 60.0;
 
@@ -52,6 +53,7 @@ impl Engine {
             announced: None,
             download: None,
             upload: None,
+            last_upload: None,
             unsent_bytes: 0,
             speed: SourceSpeed::default(),
             timeouts: 0,
@@ -157,12 +159,19 @@ impl Engine {
                 if peer.announced.as_ref() == Some(&announced) {
                     return; // nothing to decide anew, however often it is said
                 }
-                peer.announced = Some(announced);
                 let stream = peer.stream;
+                let mut waiting = self.downloads.of_stream(stream).filter(|(_, download)| matches!(download.source, Source::None));
+                let is_waited_for = peer.announced.is_none() || waiting.any(|(key, _)| announced.speaks_of(key.id));
+                peer.announced = Some(announced);
                 if let Some(state) = self.streams.get_mut(&stream) {
                     state.prefetch_is_idle = false;
                 }
-                self.dirty_streams.insert(stream);
+                if is_waited_for {
+                    self.dirty_streams.insert(stream);
+                } else {
+                    // Nothing hangs on it: one decision for all that is said meanwhile.
+                    self.deadlines.set_no_later(Deadline::Schedule(stream), self.now.offset_secs(IDLE_NEWS_WAIT_S));
+                }
             }
             Command::Request { segment, request, first_byte, last_byte } => {
                 self.upload_requested(connection, segment, request, first_byte, last_byte);
@@ -218,8 +227,7 @@ impl Engine {
                     download.given_by.insert(connection);
                 }
                 let is_last = download.incoming.has_all();
-                self.take_bytes(key, bytes);
-                if is_last {
+                if self.take_from_peer(key, connection, bytes) || is_last {
                     // The confirmation adds nothing, and may wait behind other peers' media.
                     self.peer_download_completed(connection);
                 }
@@ -240,52 +248,42 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&connection) else { return };
         let Some(download) = peer.download.take() else { return };
         let time = self.now.since(download.first_byte_at.unwrap_or(self.now));
+        // Who knows no end of what is wanted goes on sending.
+        let unwanted = (!peer.passes_on() && download.incoming.remaining() > 0)
+            .then(|| Command::Cancel { segment: download.incoming.segment(), request: download.incoming.request() });
         if download.is_relay {
             peer.speed.add_slowest_transfer(download.bytes, time);
+        } else if download.is_stretch() {
+            peer.speed.add_stretch(download.bytes, time);
         } else {
             peer.speed.add_transfer(download.bytes, time);
         }
         peer.timeouts = 0;
         peer.idle_relays = 0;
-        let id = peer.id;
-        self.all_bytes_here(download.segment, SegmentSource::P2p, Some(id));
+        let (id, total) = (peer.id, download.incoming.total());
+        if let Some(cancel) = unwanted {
+            self.send_command(connection, &cancel);
+        }
+        self.size_heard(download.segment, total);
+        self.stretch_completed(download.segment, connection, id);
     }
 
     fn size_heard(&mut self, key: SegmentKey, total: Option<u64>) {
         if let Some(download) = self.downloads.by_segment.get_mut(&key)
             && download.total.is_none()
-            && total.is_some()
+            && let Some(size) = total
         {
             download.total = total;
             download.total_is_hearsay = true;
+            self.drop_stretches_from(key, size);
             self.tell_followers_the_size(key);
         }
     }
 
     /// Asks a peer for what is missing of a segment.
     pub(super) fn start_p2p(&mut self, key: SegmentKey, connection: ConnectionId) {
-        let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
-        let Some(peer) = self.peers.get_mut(&connection) else { return };
-        let request = RequestId(peer.next_request);
-        peer.next_request = (peer.next_request + 1) % REQUEST_NUMBERS;
-        let first_byte = download.bytes.len();
-        let incoming = IncomingSegment::new(key.id, request, first_byte, download.total);
-        peer.download = Some(PeerDownload {
-            segment: key,
-            incoming: if peer.passes_on() { incoming.of_any_size() } else { incoming },
-            is_relay: !peer.has(key.id),
-            asked_at: self.now,
-            first_byte_at: None,
-            last_byte_at: self.now,
-            bytes: 0,
-        });
-        let id = peer.id;
-        download.started.get_or_insert(self.now);
-        download.source = Source::Peer(connection);
-        let timeout = options(&self.config, download.kind).p2p_not_receiving_bytes_timeout;
-        self.deadlines.set(Deadline::TransferStalled(key), self.now + timeout);
-        self.stats.p2p_requests += 1;
-        self.send_command(connection, &Command::Request { segment: key.id, request, first_byte, last_byte: None });
+        self.ask_peer(key, 0, connection);
+        let Some(id) = self.peers.get(&connection).map(|peer| peer.id) else { return };
         self.event_of(key, |segment| Event::SegmentStarted { segment, source: SegmentSource::P2p, peer: Some(id) });
     }
 
@@ -294,8 +292,11 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&connection) else { return };
         let Some(failed) = peer.download.take() else { return };
         let (key, id) = (failed.segment, peer.id);
+        let is_later = self.later_stretch_failed(key, connection);
         if let Some(download) = self.downloads.by_segment.get_mut(&key) {
-            download.source = Source::None;
+            if !is_later {
+                download.source = Source::None;
+            }
             let is_busy = error == RequestError::PeerSegmentAbsent && failed.first_byte_at.is_none();
             download.refuse(
                 connection,
@@ -309,7 +310,9 @@ impl Engine {
         if failed.is_relay {
             self.announcements_due.insert(key.stream);
         }
-        self.deadlines.cancel(Deadline::TransferStalled(key));
+        if self.downloads.by_segment.get(&key).is_none_or(|download| download.later.is_empty()) {
+            self.deadlines.cancel(Deadline::TransferStalled(key));
+        }
         self.event_of(key, |segment| Event::SegmentError { segment, source: SegmentSource::P2p, peer: Some(id), error });
         self.dirty_streams.insert(key.stream);
     }
@@ -349,6 +352,8 @@ impl Engine {
         };
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         if download.given_by.contains(&connection) && (download.players.is_empty() || download.held_back) {
+            self.drop_later_stretches(key);
+            let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
             download.start_over();
             self.end_followers(key);
         }

@@ -8,7 +8,7 @@ use super::throughput::SourceSpeed;
 use super::uploads::Upload;
 use crate::identity::PeerId;
 use crate::media::{SegmentId, SegmentKey, StreamKey, StreamKind};
-use crate::peer_protocol::{IncomingSegment, MessageReader};
+use crate::peer_protocol::{IncomingSegment, MessageReader, RequestId};
 use crate::sorted_map::SortedMap;
 use crate::timestamp::Timestamp;
 use crate::tracker_protocol::OfferId;
@@ -37,6 +37,8 @@ pub(super) struct Peer {
     pub(super) announced: Option<Announced>,
     pub(super) download: Option<PeerDownload>,
     pub(super) upload: Option<Upload>,
+    /// The request that was served last.
+    pub(super) last_upload: Option<(SegmentId, RequestId)>,
     /// Bytes handed out for sending that have not left yet.
     pub(super) unsent_bytes: usize,
     pub(super) speed: SourceSpeed,
@@ -64,6 +66,8 @@ pub(super) struct Announced {
 pub(super) struct PeerDownload {
     pub(super) segment: SegmentKey,
     pub(super) incoming: IncomingSegment,
+    /// The first byte asked for.
+    pub(super) first_byte: u64,
     pub(super) asked_at: Timestamp,
     pub(super) first_byte_at: Option<Timestamp>,
     pub(super) last_byte_at: Timestamp,
@@ -83,6 +87,11 @@ impl Announced {
 
     pub(super) fn is_relaying(&self, id: SegmentId) -> bool {
         self.relaying.as_ref().is_some_and(|relaying| relaying.binary_search(&id).is_ok())
+    }
+
+    /// It has, or is loading, a segment.
+    pub(super) fn speaks_of(&self, id: SegmentId) -> bool {
+        self.has(id) || self.is_loading(id) || self.is_relaying(id)
     }
 
     fn lists(&self) -> impl Iterator<Item = &Vec<SegmentId>> {
@@ -122,8 +131,14 @@ impl Peer {
 
     /// Seconds in which it would probably send `bytes`.
     pub(super) fn estimate_s(&self, bytes: f64) -> f64 {
-        self.speed.response_s.get().unwrap_or(UNMEASURED_RESPONSE_S)
-            + bytes / self.speed.bytes_per_s.get().unwrap_or(UNMEASURED_BYTES_PER_S).max(1.0)
+        let (response_s, bytes_per_s) = self.speed_or_guess();
+        response_s + bytes / bytes_per_s
+    }
+
+    /// Seconds until its first byte, and bytes per second from then on.
+    pub(super) fn speed_or_guess(&self) -> (f64, f64) {
+        let response_s = self.speed.response_s.get().unwrap_or(UNMEASURED_RESPONSE_S);
+        (response_s, self.speed.bytes_per_s.get().unwrap_or(UNMEASURED_BYTES_PER_S).max(1.0))
     }
 }
 
@@ -141,6 +156,11 @@ impl Peer {
 }
 
 impl PeerDownload {
+    /// True when it is less than a whole segment.
+    pub(super) const fn is_stretch(&self) -> bool {
+        self.first_byte > 0 || self.incoming.has_end()
+    }
+
     /// Bytes per second so far, once there is something to tell from.
     pub(super) fn rate(&self, now: Timestamp) -> Option<f64> {
         let first = self.first_byte_at?;

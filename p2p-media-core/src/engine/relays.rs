@@ -10,7 +10,6 @@ use super::Engine;
 use super::downloads::{Download, Refusal};
 use super::input::ConnectionId;
 use super::peers::Peer;
-use super::random::spread;
 use crate::config::StreamConfig;
 use crate::media::SegmentKey;
 use crate::sort::sort_by;
@@ -22,6 +21,9 @@ const CHILDREN: usize = 3;
 const CHILDREN_OF_PACED: usize = 2;
 /// How long the peer above is waited for, for each step of the way down to it.
 const STEP_WAIT_S: f64 = 0.1;
+
+/// How long a peer that comes after us must have been loading before we ask it.
+const LATER_WAIT_S: f64 = 0.3;
 
 /// What is to be done about peers that are loading a segment.
 pub(super) enum Relay {
@@ -36,9 +38,9 @@ pub(super) enum Relay {
 impl Engine {
     /// Chooses among the peers of ours that are loading a segment.
     pub(super) fn choose_relay(&mut self, key: SegmentKey, stream_options: &StreamConfig) -> Relay {
-        let relays = self.relays(key, stream_options);
+        let relays = self.relays(key, stream_options, true);
         if relays.is_empty() {
-            return Relay::None;
+            return self.choose_later_relay(key, stream_options);
         }
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return Relay::None };
         let seen_at = *download.relay_seen_at.get_or_insert(self.now);
@@ -50,13 +52,31 @@ impl Engine {
         if above.is_some() && wait_until > self.now {
             return Relay::Wait(wait_until);
         }
-        let place =
-            |connection: &ConnectionId| self.peers.get(connection).map_or(0, |peer| spread(&peer.id.0, key.id.0 as u64 ^ self.own_number));
-        relays.into_iter().min_by_key(place).map_or(Relay::None, Relay::Ask)
+        self.fastest(&relays, key).map_or(Relay::None, Relay::Ask)
+    }
+
+    /// Nobody that comes before us in the order is near. Someone who comes after us may be asked once it has been loading for a while: by then it
+    /// has found a source, which cannot be us, for we have nothing.
+    fn choose_later_relay(&mut self, key: SegmentKey, stream_options: &StreamConfig) -> Relay {
+        let relays = self.relays(key, stream_options, false);
+        let may_wait = |download: &&mut Download| !relays.is_empty() && !download.is_paced();
+        let Some(download) = self.downloads.by_segment.get_mut(&key).filter(may_wait) else { return Relay::None };
+        let may_ask_at = download.later_seen_at.get_or_insert(self.now).offset_secs(LATER_WAIT_S);
+        if may_ask_at > self.now {
+            return Relay::Wait(may_ask_at);
+        }
+        self.fastest(&relays, key).map_or(Relay::None, Relay::Ask)
+    }
+
+    /// The peer that would send what is missing soonest; viewers with equal measurements choose different ones.
+    fn fastest(&self, peers: &[ConnectionId], key: SegmentKey) -> Option<ConnectionId> {
+        let bytes = self.missing_bytes(key).unwrap_or(0.0);
+        let time = |connection: &ConnectionId| self.peers.get(connection).map_or(f64::MAX, |peer| self.varied_estimate_s(peer, key, bytes));
+        peers.iter().copied().min_by(|a, b| time(a).total_cmp(&time(b)))
     }
 
     /// The free peers that are loading a segment and may be asked for it.
-    fn relays(&self, key: SegmentKey, stream_options: &StreamConfig) -> Vec<ConnectionId> {
+    fn relays(&self, key: SegmentKey, stream_options: &StreamConfig, only_before_us: bool) -> Vec<ConnectionId> {
         let Some(download) = self.downloads.by_segment.get(&key) else { return Vec::new() };
         // A validator would find the one to blame only among peers that had all of it.
         if download.held_back {
@@ -69,7 +89,7 @@ impl Engine {
             peer.download.is_none()
                 && peer.idle_relays < stream_options.p2p_error_retries.max(1)
                 && download.may_be_asked(**connection, false)
-                && is_source(peer, download, key, || place(&peer.id.0) < ours)
+                && is_source(peer, download, key, || !only_before_us || place(&peer.id.0) < ours)
         });
         relays.map(|(connection, _)| *connection).collect()
     }
@@ -77,7 +97,8 @@ impl Engine {
     /// True when a peer is loading a segment and will pass it on, as far as is known.
     pub(super) fn may_pass_on(&self, peer: &Peer, download: &Download, key: SegmentKey) -> bool {
         let is_before_us = || self.place_in_election(key).is_some_and(|place| place(&peer.id.0) < place(&self.peer_id.0));
-        !download.held_back && is_source(peer, download, key, is_before_us)
+        // There is no time to wait for those that come after us where all should have it at once.
+        !download.held_back && is_source(peer, download, key, || !download.is_paced() || is_before_us())
     }
 
     /// The peer above us in the tree, whether or not it is loading yet, and how many steps it is away from a root.
@@ -86,7 +107,8 @@ impl Engine {
         let ours = place(&self.peer_id.0);
         let (mut roots, mut others, mut index) = (Vec::new(), Vec::new(), 0_usize);
         for (connection, peer) in self.rivals(key, stream_options) {
-            let Some(announced) = peer.announced.as_ref().filter(|announced| !announced.has(key.id)) else { continue };
+            // Who passes nothing on has nobody below.
+            let Some(announced) = peer.announced.as_ref().filter(|announced| !announced.has(key.id) && peer.passes_on()) else { continue };
             let place = place(&peer.id.0);
             if announced.is_loading(key.id) {
                 roots.push((place, *connection));

@@ -16,7 +16,7 @@ use super::announces::SwarmSize;
 use super::deadlines::Deadline;
 use super::downloads::{Download, Source};
 use super::input::ConnectionId;
-use super::peers::{Announced, Peer, PeerDownload};
+use super::peers::{Peer, PeerDownload};
 use super::random::spread;
 use super::relays::Relay;
 use super::streams::options;
@@ -33,9 +33,6 @@ const UNMEASURED_ORIGIN_SHARE: f64 = 0.5;
 /// The margin: this many times what the origin needs, within these limits (the upper one is an option).
 const MARGIN_TIMES_ESTIMATE: f64 = 3.0;
 const SMALLEST_MARGIN_S: f64 = 0.5;
-/// How long each rank waits for the one before it, at most and at least: longer than an announcement takes.
-const LONGEST_RANK_WAIT_S: f64 = 0.4;
-const SHORTEST_RANK_WAIT_S: f64 = 0.15;
 /// A peer's transfer that has used up its slack but arrives in time is looked at again after this.
 const LATE_TRANSFER_CHECK_S: f64 = 0.1;
 /// Something that comes at the pace at which it is made has failed if no byte comes for this long and playback needs it.
@@ -128,6 +125,7 @@ impl Engine {
             Some(Source::Http(_)) => self.watch_origin(key, stream_options),
             _ => Timestamp::FAR_FUTURE,
         }
+        .min(self.watch_later_stretches(key, stream_options))
     }
 
     fn choose_source(&mut self, key: SegmentKey, stream_options: &StreamConfig) -> Timestamp {
@@ -199,6 +197,7 @@ impl Engine {
         }
         let slack_s = self.slack_s(key);
         if slack_s > 0.0 {
+            self.divide(key);
             return better.map_or(Timestamp::FAR_FUTURE, |(_, at)| at).min(self.now.offset_secs(slack_s));
         }
         let need_s = self.need_s(key);
@@ -228,6 +227,9 @@ impl Engine {
         let is_relay = transfer.is_relay;
         let has_answered = if is_relay { transfer.bytes > 0 } else { transfer.first_byte_at.is_some() };
         let is_unanswered = !has_answered && self.now >= transfer.asked_at + answer_time;
+        if self.leave_the_end_to_the_origin(key, 0, connection) {
+            return self.now.offset_secs(LATE_TRANSFER_CHECK_S);
+        }
         self.abort_source(key);
         if is_unanswered {
             self.note_unanswered_request(connection, is_relay);
@@ -309,7 +311,7 @@ impl Engine {
     }
 
     /// Seconds until playback needs a segment; of one that is not finished, the bytes after those that are here.
-    fn need_s(&self, key: SegmentKey) -> f64 {
+    pub(super) fn need_s(&self, key: SegmentKey) -> f64 {
         let Some(download) = self.downloads.by_segment.get(&key).filter(|_| self.playhead.is_known()) else { return 0.0 };
         let segment = &download.segment;
         let is_here = if segment.form == SegmentForm::Unfinished { self.share_here(key, download) } else { 0.0 };
@@ -324,7 +326,12 @@ impl Engine {
 
     /// Seconds for which something better than the origin may be waited for.
     fn slack_s(&self, key: SegmentKey) -> f64 {
-        let estimate_s = self.origin_estimate_s(key);
+        self.slack_of_s(key, self.missing_bytes(key))
+    }
+
+    /// The same for some of its bytes.
+    pub(super) fn slack_of_s(&self, key: SegmentKey, missing: Option<f64>) -> f64 {
+        let estimate_s = self.origin_estimate_of_s(key, missing);
         let largest_margin_s = self.config.playback_safety_margin.as_secs_f64();
         let margin_s = (estimate_s * MARGIN_TIMES_ESTIMATE).max(SMALLEST_MARGIN_S).min(largest_margin_s);
         self.need_s(key) - estimate_s - margin_s
@@ -332,36 +339,43 @@ impl Engine {
 
     /// Seconds that the origin would probably take for what is missing.
     fn origin_estimate_s(&self, key: SegmentKey) -> f64 {
+        self.origin_estimate_of_s(key, self.missing_bytes(key))
+    }
+
+    fn origin_estimate_of_s(&self, key: SegmentKey, missing: Option<f64>) -> f64 {
         let Some(download) = self.downloads.by_segment.get(&key) else { return 0.0 };
         if download.segment.form == SegmentForm::Unfinished {
             // The rest of it comes when it is made, from wherever.
             return self.origin_speed.response_s(download.kind).unwrap_or(UNMEASURED_RESPONSE_S);
         }
-        let measured = self.missing_bytes(key).and_then(|bytes| self.origin_speed.estimate_s(download.kind, bytes));
+        let measured = missing.and_then(|bytes| self.origin_speed.estimate_s(download.kind, bytes));
         measured.unwrap_or(download.segment.duration * UNMEASURED_ORIGIN_SHARE)
     }
 
     /// Bytes that are missing of a segment, or probably are.
-    fn missing_bytes(&self, key: SegmentKey) -> Option<f64> {
+    pub(super) fn missing_bytes(&self, key: SegmentKey) -> Option<f64> {
         let download = self.downloads.by_segment.get(&key)?;
         let expected = || Some((self.streams.get(&key.stream)?.expected_size(&download.segment)? - download.bytes.len() as f64).max(1.0));
         download.remaining().map(|bytes| bytes as f64).or_else(expected)
     }
 
     /// The free peer that has it whole and would have it here first.
-    fn best_peer(&self, key: SegmentKey) -> Option<ConnectionId> {
+    pub(super) fn best_peer(&self, key: SegmentKey) -> Option<ConnectionId> {
         let state = self.streams.get(&key.stream)?;
         let download = self.downloads.by_segment.get(&key)?;
         let bytes = self.missing_bytes(key).unwrap_or(0.0);
         let candidates = state.swarm.as_ref()?.connected.iter().filter_map(|connection| {
             let peer = self.peers.get(connection)?;
             let may_be_asked = peer.download.is_none() && download.may_be_asked(*connection, true) && may_go_on(download, peer);
-            (may_be_asked && peer.has(key.id)).then(|| {
-                let spread = spread(&peer.id.0, key.id.0 as u64 ^ self.own_number) as f64 / u64::MAX as f64;
-                (peer.estimate_s(bytes) * (1.0 + CHOICE_SPREAD * spread), *connection)
-            })
+            (may_be_asked && peer.has(key.id)).then(|| (self.varied_estimate_s(peer, key, bytes), *connection))
         });
         candidates.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, connection)| connection)
+    }
+
+    /// Seconds in which a peer would send so many bytes, varied so that viewers with equal measurements choose different peers.
+    pub(super) fn varied_estimate_s(&self, peer: &Peer, key: SegmentKey, bytes: f64) -> f64 {
+        let spread = spread(&peer.id.0, key.id.0 as u64 ^ self.own_number) as f64 / u64::MAX as f64;
+        peer.estimate_s(bytes) * (1.0 + CHOICE_SPREAD * spread)
     }
 
     fn somebody_has_or_loads(&self, key: SegmentKey, stream_options: &StreamConfig) -> bool {
@@ -389,43 +403,6 @@ impl Engine {
         self.sharing_peers(stream, stream_options).next().is_some()
     }
 
-    /// When it is our turn to fetch what nobody has. Rank 0 of those that come to this segment soon goes at once.
-    fn turn_to_fetch(&self, key: SegmentKey, slack_s: f64, stream_options: &StreamConfig) -> Timestamp {
-        let (Some(place), Some(download)) = (self.place_in_election(key), self.downloads.by_segment.get(&key)) else { return self.now };
-        let ours = place(&self.peer_id.0);
-        let (mut rank, mut ranks) = (0_u32, 1_u32);
-        for (_, peer) in self.rivals(key, stream_options) {
-            rank += u32::from(place(&peer.id.0) < ours);
-            ranks += 1;
-        }
-        let waited_s = self.now.since(download.wanted_since).as_secs_f64();
-        let wait_s = ((slack_s + waited_s) / f64::from(ranks)).clamp(SHORTEST_RANK_WAIT_S, LONGEST_RANK_WAIT_S);
-        download.wanted_since.offset_secs(wait_s * f64::from(rank))
-    }
-
-    /// What orders the peers that come to a segment, alike for all of them.
-    pub(super) fn place_in_election(&self, key: SegmentKey) -> Option<impl Fn(&[u8; 20]) -> u64 + use<>> {
-        let of_segment = spread(&self.streams.get(&key.stream)?.info_hash.0, key.id.0 as u64);
-        Some(move |peer: &[u8; 20]| spread(peer, of_segment))
-    }
-
-    /// Connected peers of ours that are coming to a segment: they have said that they have, or are loading, something in the window before
-    /// it, or nothing at all so far.
-    pub(super) fn rivals<'a>(
-        &'a self,
-        key: SegmentKey,
-        stream_options: &StreamConfig,
-    ) -> impl Iterator<Item = (&'a ConnectionId, &'a Peer)> + use<'a> {
-        let start = self.downloads.by_segment.get(&key).map_or(f64::MIN, |download| download.segment.start);
-        let near_s = stream_options.high_demand_time_window.as_secs_f64();
-        let state = self.streams.get(&key.stream);
-        let before = state.map_or_else(Vec::new, |state| state.segments.id_ranges(start - near_s, start, key.id.is_part()));
-        self.sharing_peers(key.stream, stream_options).filter(move |(_, peer)| {
-            let comes_here = |announced: &Announced| announced.is_empty() || before.iter().any(|ids| announced.touches(ids));
-            peer.id.is_ours() && peer.announced.as_ref().is_some_and(comes_here)
-        })
-    }
-
     /// Until when peers may still turn up in a swarm just joined; not later than now when they need not be waited for.
     fn peers_expected_until(&self, stream: StreamKey, stream_options: &StreamConfig) -> Timestamp {
         let swarm = self.streams.get(&stream).and_then(|state| state.swarm.as_ref());
@@ -437,7 +414,7 @@ impl Engine {
         }
     }
 
-    fn origin_may_be_asked(&self, key: SegmentKey, stream_options: &StreamConfig, is_urgent: bool) -> bool {
+    pub(super) fn origin_may_be_asked(&self, key: SegmentKey, stream_options: &StreamConfig, is_urgent: bool) -> bool {
         let (Some(download), Some(state)) = (self.downloads.by_segment.get(&key), self.streams.get(&key.stream)) else { return false };
         let fetches = self.downloads.of_stream(key.stream).filter(|(_, download)| matches!(download.source, Source::Http(_))).count();
         // What playback needs now does not queue behind what it needs later.

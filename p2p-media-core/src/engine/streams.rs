@@ -95,6 +95,14 @@ impl OriginSpeed {
         }
     }
 
+    /// Bytes per second while a transfer runs.
+    pub(super) fn bytes_per_s(&self, kind: StreamKind) -> Option<f64> {
+        match kind {
+            StreamKind::Main => self.main.bytes_per_s.get(),
+            StreamKind::Secondary => self.secondary.bytes_per_s.get(),
+        }
+    }
+
     /// Seconds that a transfer takes; from the other kind of stream where this one has not been measured.
     pub(super) fn estimate_s(&self, kind: StreamKind, bytes: f64) -> Option<f64> {
         let (own, other) = match kind {

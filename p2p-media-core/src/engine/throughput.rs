@@ -6,6 +6,8 @@ use std::time::Duration;
 const NEWEST_SHARE: f64 = 0.3;
 /// Transfers shorter than this say more about the timer than about the link.
 const SHORTEST_MEASURED: Duration = Duration::from_micros(500);
+/// Parts of segments that are shorter are not measured.
+const LEAST_MEASURED_BYTES: u64 = 65_536;
 
 /// An exponentially weighted average; empty until the first measurement.
 #[derive(Clone, Copy, Debug, Default)]
@@ -37,6 +39,13 @@ impl SourceSpeed {
     pub(super) fn add_transfer(&mut self, bytes: u64, time: Duration) {
         if bytes > 0 {
             self.bytes_per_s.add(bytes as f64 / time.max(SHORTEST_MEASURED).as_secs_f64());
+        }
+    }
+
+    /// Notes a transfer of a part of a segment: a short one says more about queues than about the source.
+    pub(super) fn add_stretch(&mut self, bytes: u64, time: Duration) {
+        if bytes >= LEAST_MEASURED_BYTES {
+            self.add_transfer(bytes, time);
         }
     }
 

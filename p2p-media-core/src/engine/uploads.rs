@@ -4,9 +4,11 @@ use std::collections::VecDeque;
 
 use super::Engine;
 use super::deadlines::Deadline;
+use super::downloads::Download;
 use super::input::{ConnectionId, LoadId};
 use super::output::Output;
 use super::streams::options;
+use super::uplink::Uplink;
 use crate::error::CloseReason;
 use crate::event::Event;
 use crate::media::{SegmentId, SegmentKey};
@@ -25,6 +27,8 @@ const UNSENT_BYTES_OF_A_DEAD_PEER: usize = 8 << 20;
 const STUCK_UPLOAD_S: f64 = 5.0;
 /// Peers that may wait for a slot; the next one is told that we do not have the segment.
 const MOST_WAITING: usize = 256;
+/// The same where the uplink is known to be slow.
+const MOST_WAITING_FOR_SLOW: usize = 4;
 /// Reads from storage for one peer that have not ended; a peer that asks faster is told that we do not have the segment.
 const MOST_READS_PER_PEER: usize = 4;
 /// Seconds' worth of the upload limit that may be sent in one burst.
@@ -69,6 +73,7 @@ pub(super) struct UploadQueue {
     /// Peers that follow a transfer of ours, without a slot.
     pub(super) following: usize,
     pub(super) turns: u64,
+    pub(super) uplink: Uplink,
     limit_bytes_per_s: Option<u64>,
     allowance_bytes: f64,
     allowance_at: Timestamp,
@@ -76,7 +81,16 @@ pub(super) struct UploadQueue {
 
 impl UploadQueue {
     pub(super) const fn new(limit_bytes_per_s: Option<u64>, now: Timestamp) -> Self {
-        Self { waiting: VecDeque::new(), active: 0, following: 0, turns: 0, limit_bytes_per_s, allowance_bytes: 0.0, allowance_at: now }
+        Self {
+            waiting: VecDeque::new(),
+            active: 0,
+            following: 0,
+            turns: 0,
+            uplink: Uplink::new(),
+            limit_bytes_per_s,
+            allowance_bytes: 0.0,
+            allowance_at: now,
+        }
     }
 
     pub(super) const fn set_limit(&mut self, limit_bytes_per_s: Option<u64>) {
@@ -111,11 +125,14 @@ impl Engine {
         first_byte: u64,
         last_byte: Option<u64>,
     ) {
+        let end = last_byte.map_or(u64::MAX, |last| last.saturating_add(1));
+        if self.shorten_upload(connection, id, request, end) {
+            return;
+        }
         self.end_upload(connection);
         let Some(peer) = self.peers.get(&connection) else { return };
         let segment = SegmentKey { stream: peer.stream, id };
         let stream_options = options(&self.config, peer.kind);
-        let end = last_byte.map_or(u64::MAX, |last| last.saturating_add(1));
         let refused = stream_options.p2p_upload_disabled || stream_options.p2p_disabled || end <= first_byte;
         let state = UploadState::Waiting;
         let upload = Upload { segment, request, first_byte, end, moved_at: self.now, size_is_told: false, after: None, turn: 0, state };
@@ -125,7 +142,10 @@ impl Engine {
         }
         let refused = refused || !self.stored.contains(segment);
         let reads = self.loads_for_uploads.values().filter(|reader| **reader == connection).count();
-        if refused || reads >= MOST_READS_PER_PEER || self.uploads.waiting.len() >= MOST_WAITING {
+        // Who would wait for long is better served by another.
+        let is_crowded =
+            self.uploads.waiting.len() >= MOST_WAITING_FOR_SLOW && self.upload_slots(segment.stream) < self.config.upload_slots;
+        if refused || is_crowded || reads >= MOST_READS_PER_PEER || self.uploads.waiting.len() >= MOST_WAITING {
             self.send_command(connection, &Command::Absent { segment: id, request });
             self.start_waiting_uploads();
             return;
@@ -134,6 +154,18 @@ impl Engine {
         peer.upload = Some(upload);
         self.uploads.waiting.push_back(connection);
         self.start_waiting_uploads();
+    }
+
+    /// A request with the number of the one in progress only says that less is wanted of the segment: another source brings the rest.
+    fn shorten_upload(&mut self, connection: ConnectionId, id: SegmentId, request: RequestId, end: u64) -> bool {
+        let Some(peer) = self.peers.get_mut(&connection).filter(|peer| peer.id.is_ours()) else { return false };
+        if peer.last_upload == Some((id, request)) {
+            return true; // all has been handed out
+        }
+        let Some(upload) = peer.upload.as_mut().filter(|upload| upload.request == request && upload.segment.id == id) else { return false };
+        upload.end = upload.end.min(end).max(upload.first_byte);
+        self.continue_upload(connection);
+        true
     }
 
     /// A peer no longer wants a segment; as in the official library the request's number alone decides.
@@ -146,7 +178,9 @@ impl Engine {
 
     /// Ends a peer's upload and frees its slot or place in the queue.
     pub(super) fn end_upload(&mut self, connection: ConnectionId) {
-        let Some(upload) = self.peers.get_mut(&connection).and_then(|peer| peer.upload.take()) else { return };
+        let Some(peer) = self.peers.get_mut(&connection) else { return };
+        let Some(upload) = peer.upload.take() else { return };
+        peer.last_upload = Some((upload.segment.id, upload.request));
         match upload.state {
             UploadState::Waiting => self.uploads.waiting.retain(|waiting| *waiting != connection),
             // The read goes on and stays in the books, or a peer could begin any number of them.
@@ -161,10 +195,15 @@ impl Engine {
     }
 
     pub(super) fn start_waiting_uploads(&mut self) {
-        if self.uploads.active >= self.config.upload_slots && !self.uploads.waiting.is_empty() {
+        let Some(first) = self.uploads.waiting.front().and_then(|first| self.peers.get(first)) else {
+            self.uploads.waiting.retain(|waiting| self.peers.contains_key(waiting));
+            return;
+        };
+        let slots = self.upload_slots(first.stream);
+        if self.uploads.active >= slots {
             self.free_a_stuck_slot();
         }
-        while self.uploads.active < self.config.upload_slots {
+        while self.uploads.active < slots {
             let Some(connection) = self.uploads.waiting.pop_front() else { return };
             let load = LoadId(self.ids.next());
             let Some(upload) = self.peers.get_mut(&connection).and_then(|peer| peer.upload.as_mut()) else { continue };
@@ -221,6 +260,15 @@ impl Engine {
     pub(super) fn peer_sent(&mut self, connection: ConnectionId, bytes: usize) {
         if let Some(peer) = self.peers.get_mut(&connection) {
             peer.unsent_bytes = peer.unsent_bytes.saturating_sub(bytes);
+            // What is passed on at the pace at which it is made says nothing about the uplink.
+            let upload = peer.upload.as_ref().and_then(|upload| self.downloads.by_segment.get(&upload.segment));
+            if upload.is_some_and(Download::is_paced) {
+                self.uploads.uplink.stop();
+            } else {
+                let receivers = self.uploads.active + self.uploads.following;
+                let is_busy = self.peers.values().any(|peer| peer.unsent_bytes > 0);
+                self.uploads.uplink.sent(self.now, bytes, receivers, is_busy);
+            }
             self.continue_upload(connection);
             self.continue_uploads_after(connection);
         }
@@ -252,7 +300,7 @@ impl Engine {
             if peer.unsent_bytes >= MOST_UNSENT_BYTES {
                 return;
             }
-            let wanted = usize::try_from(*end - *offset).unwrap_or(limit).min(limit);
+            let wanted = usize::try_from(end.saturating_sub(*offset)).unwrap_or(limit).min(limit);
             let chunk = if wanted == 0 { None } else { payload_chunk(bytes, *offset, wanted) };
             let Some(chunk) = chunk else {
                 if !is_all && wanted > 0 {
@@ -274,6 +322,7 @@ impl Engine {
             peer.useful_at = self.now;
             let (bytes, id) = (chunk.len(), peer.id);
             self.uploads.pay(bytes);
+            self.uploads.uplink.begin(self.now);
             self.stats.uploaded_bytes += bytes as u64;
             self.outputs.push_back(Output::SendToPeer(connection, chunk));
             self.outputs.push_back(Output::Event(Event::ChunkUploaded { bytes, peer: id }));

@@ -22,6 +22,8 @@ pub struct IncomingSegment {
     total: Option<u64>,
     /// The peer may leave the size open.
     may_be_open: bool,
+    /// The byte after the last one wanted, where not all are.
+    end: Option<u64>,
     state: State,
 }
 
@@ -78,7 +80,7 @@ impl IncomingSegment {
     /// the rest of a segment (`first_byte` > 0) when the size is known: whatever the peer then says is checked against it. Without a known
     /// size the peer's word is taken.
     pub const fn new(segment: SegmentId, request: RequestId, first_byte: u64, total: Option<u64>) -> Self {
-        Self { segment, request, first_byte, total, may_be_open: false, state: State::Requested }
+        Self { segment, request, first_byte, total, may_be_open: false, end: None, state: State::Requested }
     }
 
     /// The same from a peer that may be loading the segment itself, so that neither side need know the size (our extension): any `first_byte`
@@ -86,6 +88,17 @@ impl IncomingSegment {
     #[must_use]
     pub const fn of_any_size(self) -> Self {
         Self { may_be_open: true, ..self }
+    }
+
+    /// No byte from `end` on is wanted (our extension). The peer may have said already how many come until a later end; who has got all until this
+    /// one drops the download.
+    pub const fn end_at(&mut self, end: u64) {
+        self.end = Some(end);
+    }
+
+    /// True when the end of the segment is not wanted.
+    pub const fn has_end(&self) -> bool {
+        self.end.is_some()
     }
 
     /// The segment asked for.
@@ -169,16 +182,18 @@ impl IncomingSegment {
     fn start(&mut self, announced: Option<u64>) -> IncomingStep {
         let Some(announced) = announced else { return self.start_open() };
         let bytes = self.first_byte.saturating_add(announced);
+        // Until the end of what is wanted, or until one that was told before.
+        let is_of_a_stretch = self.end.is_some_and(|end| bytes >= end) && self.total.is_none_or(|total| bytes <= total);
         match self.total {
             // No segment is empty, and nobody asks for nothing. An official peer says so, and means no harm, when its player has taken the bytes
             // away to a worker.
             _ if announced == 0 => self.ended(IncomingStep::Absent),
-            Some(total) if bytes != total => {
+            Some(total) if bytes != total && !is_of_a_stretch => {
                 self.violated(PeerMisbehaved::WrongLength { expected: total.saturating_sub(self.first_byte), announced })
             }
             _ if bytes > MAX_SEGMENT_BYTES => self.violated(PeerMisbehaved::SegmentTooLarge { bytes }),
             _ => {
-                self.total = Some(bytes);
+                self.total = if is_of_a_stretch { self.total } else { Some(bytes) };
                 self.state = State::Receiving(Missing::Exactly(announced));
                 IncomingStep::Started { remaining: Some(announced) }
             }
@@ -209,7 +224,9 @@ impl IncomingSegment {
         if total == 0 {
             return self.ended(IncomingStep::Absent);
         }
-        self.total = Some(total);
+        if self.end.is_none_or(|end| total < end) {
+            self.total = Some(total);
+        }
         self.state = State::Receiving(Missing::Exactly(missing));
         IncomingStep::SizeTold
     }
@@ -296,6 +313,30 @@ mod tests {
         let mut told_later = download(0, None);
         told_later.on_command(&data(None));
         assert_eq!(told_later.on_command(&data(Some(0))), IncomingStep::Absent);
+    }
+
+    #[test]
+    fn a_stretch_may_be_told_to_its_end_or_to_a_later_one() {
+        let until_50 = |total, announced| {
+            let mut stretch = download(10, total);
+            stretch.end_at(50);
+            (stretch.on_command(&data(Some(announced))), stretch.total())
+        };
+        for announced in [40, 60, 90] {
+            assert_eq!(until_50(Some(100), announced), (IncomingStep::Started { remaining: Some(announced) }, Some(100)));
+            assert_eq!(until_50(None, announced), (IncomingStep::Started { remaining: Some(announced) }, None), "it may not be the size");
+        }
+        for announced in [39, 91] {
+            let wrong = PeerMisbehaved::WrongLength { expected: 90, announced };
+            assert_eq!(until_50(Some(100), announced), (IncomingStep::Violation(wrong), Some(100)));
+        }
+        assert_eq!(until_50(None, 30), (IncomingStep::Started { remaining: Some(30) }, Some(40)), "it ends before");
+        for (announced, total) in [(30, Some(40)), (40, None)] {
+            let mut told_later = download(10, None);
+            told_later.end_at(50);
+            told_later.on_command(&data(None));
+            assert_eq!((told_later.on_command(&data(Some(announced))), told_later.total()), (IncomingStep::SizeTold, total));
+        }
     }
 
     #[test]
