@@ -8,6 +8,7 @@ mod announces;
 mod deadlines;
 mod delivery;
 mod downloads;
+mod fetched_segments;
 mod followers;
 pub mod input;
 mod origin_transfers;
@@ -145,6 +146,7 @@ impl Engine {
         match input {
             Input::SegmentRequested { request, segment } => self.segment_requested(request, segment),
             Input::RequestCancelled(request) => self.request_cancelled(request),
+            Input::SegmentFetched(segment, bytes, times) => self.segment_fetched(segment, bytes, times),
             Input::PlayheadMoved(playhead) => {
                 self.playhead.set(playhead, self.now);
                 self.mark_active_streams();

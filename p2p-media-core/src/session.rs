@@ -6,6 +6,7 @@ mod segment_reader;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::SinkExt as _;
 use futures::channel::{mpsc, oneshot};
 
@@ -17,7 +18,7 @@ pub(crate) use segment_reader::{ReaderSink, segment_reader};
 use crate::config::{Config, ConfigError, DynamicConfig};
 use crate::engine::input::PlayerRequestId;
 use crate::event::Stats;
-use crate::media::{Playhead, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
+use crate::media::{FetchTimes, Playhead, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
 use crate::segment_validator::{AcceptEverySegment, SegmentValidator};
 
 /// Calls that may wait for the driver. A driver that is this far behind does not run.
@@ -64,6 +65,7 @@ pub(crate) enum Command {
     RemoveStream(StreamKey),
     MovePlayhead(Playhead),
     RequestSegment(PlayerRequestId, SegmentKey, ReaderSink),
+    TakeFetched(SegmentKey, Bytes, FetchTimes),
     ChangeConfig(Box<DynamicConfig>),
     TakeStats(oneshot::Sender<Stats>),
     /// The sender is dropped when the driver has ended.
@@ -150,6 +152,15 @@ impl Session {
             tracing::debug!(%error, ?segment, "segment request not taken");
         }
         reader
+    }
+
+    /// Gives a segment that the player has fetched from the origin itself, all of it, before the session could be asked. It is checked, stored and
+    /// shared as if the session had fetched it. An unknown segment is ignored.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn take_fetched(&self, segment: SegmentKey, bytes: Bytes, times: FetchTimes) -> Result<(), SessionError> {
+        self.send(Command::TakeFetched(segment, bytes, times))
     }
 
     /// Everything that happens from now on, until the session ends.

@@ -11,7 +11,7 @@ use super::stub_backend::World;
 use crate::config::Config;
 use crate::driver::drive;
 use crate::event::Event;
-use crate::media::{Playhead, Segment, SegmentId, SegmentKey, StreamKey, StreamKind, StreamUpdate};
+use crate::media::{FetchTimes, Playhead, Segment, SegmentId, SegmentKey, StreamKey, StreamKind, StreamUpdate};
 use crate::session::{Session, session};
 
 const SEGMENTS: i64 = 12;
@@ -91,4 +91,49 @@ fn the_second_viewer_is_served_by_the_first() {
     let stopped = world.relay.received.borrow().iter().filter(|message| message["event"] == "stopped").count();
     assert_eq!(stopped, 2, "both said goodbye");
     assert_eq!(world.relay.open_sockets.get(), 0);
+}
+
+#[test]
+fn what_a_player_fetched_itself_is_shared() {
+    let (world, mut pool) = (World::default(), LocalPool::new());
+    for id in 1..SEGMENTS {
+        world.origin.state.resources.borrow_mut().insert(format!("http://origin.test/{id}.ts"), segment_bytes(id));
+    }
+    world.origin.state.chunk_interval.set(Duration::from_millis(5));
+
+    let (first, stream) = viewer(&world, &pool, 1);
+    let (segment, times) =
+        (SegmentKey { stream, id: SegmentId(0) }, FetchTimes { response: Duration::from_millis(50), body: Duration::from_millis(200) });
+    let unknown = SegmentKey { stream, id: SegmentId(SEGMENTS) };
+    let events = first.events();
+    first.take_fetched(segment, segment_bytes(0), times).unwrap();
+    first.take_fetched(segment, segment_bytes(0), times).unwrap();
+    first.take_fetched(unknown, segment_bytes(0), times).unwrap();
+    let asked = first.clone();
+    let stats = world.run(&mut pool, LIMIT, async move { asked.stats().await });
+    assert_eq!((stats.stored_segments, stats.http_bytes), (1, 2 * SEGMENT_BYTES as u64));
+
+    // The origin has no segment 0: who joins can have it from the first viewer alone.
+    let (second, stream) = viewer(&world, &pool, 2);
+    let (clock, asked) = (world.clock.clone(), second.clone());
+    let bytes = world.run(&mut pool, LIMIT, async move {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            match asked.segment(SegmentKey { stream, id: SegmentId(0) }).read_all().await {
+                Ok(bytes) => break bytes,
+                Err(error) => assert!(attempts < 100, "{error}"),
+            }
+            clock.sleep(Duration::from_secs(1)).await;
+        }
+    });
+    assert_eq!(bytes.join(), segment_bytes(0));
+
+    world.run(&mut pool, LIMIT, async move {
+        first.shutdown().await;
+        second.shutdown().await;
+    });
+    let events = world.run(&mut pool, LIMIT, events.collect::<Vec<_>>());
+    let of_first = |event: &&Event| matches!(event, Event::SegmentLoaded { bytes, .. } if *bytes == SEGMENT_BYTES as u64);
+    assert_eq!(events.iter().filter(of_first).count(), 1);
 }

@@ -12,8 +12,8 @@ import {
 import { loadEngine } from "./engine.js";
 import { EngineSession } from "./engine_session.js";
 import { EventListeners } from "./event_listeners.js";
-import { loadPlainly } from "./plain_loader.js";
-import { StreamTable } from "./stream_table.js";
+import { type FetchedSegment, fetchSegment, loadPlainly } from "./plain_loader.js";
+import { type StreamEntry, StreamTable } from "./stream_table.js";
 import {
   type CommonCoreConfig,
   type CoreConfig,
@@ -28,8 +28,12 @@ import {
   type Stream,
   type StreamConfig,
   type StreamProperties,
+  type StreamType,
   type StreamWithSegments,
 } from "./types.js";
+
+/** The engine starts when a second segment is wanted, or this long after the first was: until then it would only delay that one. */
+const LATEST_START_MS = 500;
 
 /** A segment that the player waits for. */
 type Load = { readonly abort: AbortController; ended: boolean };
@@ -54,6 +58,11 @@ export class Core<TStream extends Stream = Stream> {
   private session: Promise<EngineSession<TStream> | undefined> | undefined;
   /** The same, once it runs. */
   private running: EngineSession<TStream> | undefined;
+  private startTimer: ReturnType<typeof setTimeout> | undefined;
+  /** Kinds of streams whose first segment was wanted. */
+  private readonly begun = new Set<StreamType>();
+  /** Segments that came before the engine ran, for it to share. */
+  private readonly fetched = new Map<string, FetchedSegment>();
 
   constructor(config: CoreConfig = {}) {
     this.config = defineConfig(config);
@@ -88,7 +97,6 @@ export class Core<TStream extends Stream = Stream> {
   /** The manifest's URL, after redirects: it names the swarm, without its query. */
   setManifestResponseUrl(url: string): void {
     this.manifestUrl = url.split("?", 1)[0];
-    this.start();
   }
 
   /** True when a stream lists this segment. */
@@ -102,8 +110,7 @@ export class Core<TStream extends Stream = Stream> {
 
   /** Adds a stream, unless it is there. With `properties`, `index` is left empty and made of them. */
   addStreamIfNoneExists(stream: TStream, properties?: StreamProperties): void {
-    const entry = this.streams.add(stream, properties);
-    if (entry) this.running?.addStream(entry);
+    this.streams.add(stream, properties);
   }
 
   /** Adds segments to a stream, with new times where they are there already, and takes others away. Unknown streams are ignored. */
@@ -187,6 +194,9 @@ export class Core<TStream extends Stream = Stream> {
     const { session } = this;
     this.generation += 1;
     this.session = this.running = this.manifestUrl = this.playback = undefined;
+    clearTimeout(this.startTimer);
+    this.begun.clear();
+    this.fetched.clear();
     this.isLive = false;
     this.bandwidth = new BandwidthMeter();
     this.streams.clear();
@@ -195,24 +205,52 @@ export class Core<TStream extends Stream = Stream> {
   }
 
   private async bytesOf(segment: Segment, signal: AbortSignal, progress: LoadProgress): Promise<ArrayBuffer> {
+    const first = await this.firstBytesOf(segment, signal);
+    if (first) return passOn(first, progress);
     const session = await this.start();
     signal.throwIfAborted();
     const entry = this.streams.ofSegment(segment.runtimeId);
-    if (session && entry?.key !== undefined && !session.isBroken) {
+    if (session && entry && !session.isBroken) {
       try {
-        return await session.load(entry.key, segment, signal, progress);
+        return await session.load(entry, segment, signal, progress);
       } catch (error) {
         if (signal.aborted || !session.isBroken) throw error;
       }
     }
-    const data = await loadPlainly(entry ? this.streamConfig(entry.stream) : this.config.mainStream, segment, signal);
-    progress.onProgress?.(data.byteLength);
-    progress.onChunk?.(new Uint8Array(data.slice(0)));
-    return data;
+    return passOn(await loadPlainly(entry ? this.streamConfig(entry.stream) : this.config.mainStream, segment, signal), progress);
+  }
+
+  /**
+   * The first segment of a presentation, from the origin at once: nobody could give it sooner, and the page has enough to do until it plays. Nothing
+   * when it is not the first, or does not come; then the engine is asked, which knows more sources.
+   */
+  private async firstBytesOf(segment: Segment, signal: AbortSignal): Promise<ArrayBuffer | undefined> {
+    const { generation } = this;
+    const entry = this.streams.ofSegment(segment.runtimeId);
+    if (!entry || this.session || this.begun.has(entry.stream.type)) return undefined;
+    this.begun.add(entry.stream.type);
+    this.startTimer ??= setTimeout(() => void this.start(), LATEST_START_MS);
+    try {
+      const fetched = await fetchSegment(this.streamConfig(entry.stream), segment, signal);
+      // Players may take their buffer away.
+      if (generation === this.generation) this.share(entry, segment.runtimeId, { ...fetched, data: fetched.data.slice(0) });
+      return fetched.data;
+    } catch (error) {
+      if (signal.aborted) throw error;
+      return undefined;
+    }
+  }
+
+  /** Gives the engine a segment that came without it, as soon as it runs. */
+  private share(entry: StreamEntry<TStream>, segmentRuntimeId: string, fetched: FetchedSegment): void {
+    const segment = entry.stream.segments.get(segmentRuntimeId);
+    if (!this.running) this.fetched.set(segmentRuntimeId, fetched);
+    else if (segment) this.running.takeFetched(entry, segment, fetched);
   }
 
   /** Starts an engine where none is. Resolves to nothing when there is none to be had; playback goes on without. */
   private start(): Promise<EngineSession<TStream> | undefined> {
+    clearTimeout(this.startTimer);
     this.session ??= this.open();
     return this.session;
   }
@@ -237,11 +275,15 @@ export class Core<TStream extends Stream = Stream> {
     }
   }
 
-  /** Tells a fresh engine all that is known. */
+  /** Tells a fresh engine what is known. Streams it hears of when they are played. */
   private run(session: EngineSession<TStream>): void {
     this.running = session;
-    for (const entry of this.streams.all()) session.addStream(entry);
     if (this.playback) session.setPlayhead(this.playback.position, this.playback.rate);
+    for (const [segmentRuntimeId, fetched] of this.fetched) {
+      const entry = this.streams.ofSegment(segmentRuntimeId);
+      if (entry) this.share(entry, segmentRuntimeId, fetched);
+    }
+    this.fetched.clear();
     networkInformation()?.addEventListener?.("change", this.connectionChanged);
   }
 
@@ -259,4 +301,11 @@ export class Core<TStream extends Stream = Stream> {
   private streamConfig({ type }: Stream): StreamConfig {
     return type === "main" ? this.config.mainStream : this.config.secondaryStream;
   }
+}
+
+/** Gives a player what it might have got piece by piece. */
+function passOn(data: ArrayBuffer, progress: LoadProgress): ArrayBuffer {
+  progress.onProgress?.(data.byteLength);
+  progress.onChunk?.(new Uint8Array(data.slice(0)));
+  return data;
 }
