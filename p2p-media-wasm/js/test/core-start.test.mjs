@@ -76,7 +76,7 @@ function presentation(context, answer) {
 const bytesOf = (core, id) =>
   new Promise((resolve, reject) => core.loadSegment(id, { onSuccess: ({ data }) => resolve([...new Uint8Array(data)]), onError: reject }));
 
-test("the first segment waits for no engine, which shares it once a second one is wanted", async (context) => {
+test("the first segment waits for no engine, which shares it once it runs", async (context) => {
   const { core, requested } = presentation(context, () => new Response(Uint8Array.of(7, 8, 9)));
   assert.deepEqual(await bytesOf(core, "played 0"), [7, 8, 9]);
   assert.deepEqual(requested, ["http://origin.example/played/0.ts"]);
@@ -115,7 +115,7 @@ test("a first segment that the origin does not give comes from the engine", asyn
   assert.equal(requested.length, 1);
 });
 
-test("the engine starts even if no second segment is wanted, and a slow first one is shared when it comes", async (context) => {
+test("the engine starts while a slow first segment comes, and shares it when it is there", async (context) => {
   let give;
   const { core } = presentation(context, () => new Promise((resolve) => (give = resolve)));
   context.mock.timers.enable({ apis: ["setTimeout"] });
@@ -130,6 +130,18 @@ test("the engine starts even if no second segment is wanted, and a slow first on
   give(new Response(Uint8Array.of(5)));
   assert.deepEqual(await bytes, [5]);
   assert.deepEqual(engines[0].told.at(-1), ["fetched", 2, 0, "5"]);
+});
+
+test("the player is left alone with its first segment for a moment", async (context) => {
+  const { core } = presentation(context, () => new Response(Uint8Array.of(7)));
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  await bytesOf(core, "played 0");
+  const second = bytesOf(core, "played 1");
+  context.mock.timers.tick(149);
+  await new Promise(setImmediate);
+  assert.equal(engines.length, 0);
+  context.mock.timers.tick(1);
+  assert.deepEqual(await second, [1, 1]);
 });
 
 test("an origin that is silent is not waited for without end", async (context) => {

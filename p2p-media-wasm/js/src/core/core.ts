@@ -1,5 +1,6 @@
 /** `Core`: the engine as integrations with players use it. Works from the first call, though the engine's module may still be loading. */
 import { BandwidthMeter } from "./bandwidth.js";
+import { Beginning } from "./beginning.js";
 import {
   changeConfig,
   DEFAULT_COMMON_CORE_CONFIG,
@@ -32,9 +33,6 @@ import {
   type StreamWithSegments,
 } from "./types.js";
 
-/** The engine starts when a second segment is wanted, or this long after the first was: until then it would only delay that one. */
-const LATEST_START_MS = 500;
-
 /** A segment that the player waits for. */
 type Load = { readonly abort: AbortController; ended: boolean };
 
@@ -58,7 +56,7 @@ export class Core<TStream extends Stream = Stream> {
   private session: Promise<EngineSession<TStream> | undefined> | undefined;
   /** The same, once it runs. */
   private running: EngineSession<TStream> | undefined;
-  private startTimer: ReturnType<typeof setTimeout> | undefined;
+  private beginning = new Beginning();
   /** Kinds of streams whose first segment was wanted. */
   private readonly begun = new Set<StreamType>();
   /** Segments that came before the engine ran, for it to share. */
@@ -194,7 +192,8 @@ export class Core<TStream extends Stream = Stream> {
     const { session } = this;
     this.generation += 1;
     this.session = this.running = this.manifestUrl = this.playback = undefined;
-    clearTimeout(this.startTimer);
+    this.beginning.end();
+    this.beginning = new Beginning();
     this.begun.clear();
     this.fetched.clear();
     this.isLive = false;
@@ -227,16 +226,21 @@ export class Core<TStream extends Stream = Stream> {
   private async firstBytesOf(segment: Segment, signal: AbortSignal): Promise<ArrayBuffer | undefined> {
     const { generation } = this;
     const entry = this.streams.ofSegment(segment.runtimeId);
-    if (!entry || this.session || this.begun.has(entry.stream.type)) return undefined;
+    if (!entry || this.running || this.begun.has(entry.stream.type)) return undefined;
     this.begun.add(entry.stream.type);
-    this.startTimer ??= setTimeout(() => void this.start(), LATEST_START_MS);
+    this.beginning.wanted();
+    void this.start();
     try {
       const fetched = await fetchSegment(this.streamConfig(entry.stream), segment, signal);
-      // Players may take their buffer away.
-      if (generation === this.generation) this.share(entry, segment.runtimeId, { ...fetched, data: fetched.data.slice(0) });
+      if (generation === this.generation) {
+        // Players may take their buffer away.
+        this.share(entry, segment.runtimeId, { ...fetched, data: fetched.data.slice(0) });
+        this.beginning.given();
+      }
       return fetched.data;
     } catch (error) {
       if (signal.aborted) throw error;
+      this.beginning.end();
       return undefined;
     }
   }
@@ -250,13 +254,14 @@ export class Core<TStream extends Stream = Stream> {
 
   /** Starts an engine where none is. Resolves to nothing when there is none to be had; playback goes on without. */
   private start(): Promise<EngineSession<TStream> | undefined> {
-    clearTimeout(this.startTimer);
     this.session ??= this.open();
     return this.session;
   }
 
   private async open(): Promise<EngineSession<TStream> | undefined> {
     const { generation, streams, listeners, bandwidth } = this;
+    await this.beginning.over;
+    if (generation !== this.generation) return undefined;
     try {
       const session = await EngineSession.open({
         streams,
