@@ -144,6 +144,32 @@ test("the player is left alone with its first segment for a moment", async (cont
   assert.deepEqual(await second, [1, 1]);
 });
 
+test("the first segment in another quality does not wait either, and the last one that came is shared", async (context) => {
+  const { core, requested } = presentation(context, () => new Response(Uint8Array.of(requested.length)));
+  assert.deepEqual(await bytesOf(core, "played 1"), [1]);
+  assert.deepEqual(await bytesOf(core, "other 1"), [2]);
+  assert.equal(engines.length, 0);
+  assert.deepEqual(await bytesOf(core, "other 2"), [2, 2]);
+  assert.deepEqual(engines[0].told, [
+    ["playhead", 0, 1],
+    ["stream", "index of other"],
+    ["segments", 2, 0, 1, 2, 3],
+    ["fetched", 2, 1, "2"],
+    ["request", 2, 2],
+  ]);
+});
+
+test("a player that gives up its first segment finds an engine for another", async (context) => {
+  const never = ({ signal }) => new Promise((_, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+  const { core } = presentation(context, never);
+  context.mock.timers.enable({ apis: ["setTimeout"] });
+  const first = bytesOf(core, "played 0");
+  await new Promise(setImmediate);
+  core.abortSegmentLoading("played 0");
+  await assert.rejects(first, { type: "aborted" });
+  assert.deepEqual(await bytesOf(core, "played 3"), [3, 3]);
+});
+
 test("an origin that is silent is not waited for without end", async (context) => {
   const { core } = presentation(
     context,

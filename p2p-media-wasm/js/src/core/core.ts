@@ -57,10 +57,10 @@ export class Core<TStream extends Stream = Stream> {
   /** The same, once it runs. */
   private running: EngineSession<TStream> | undefined;
   private beginning = new Beginning();
-  /** Kinds of streams whose first segment was wanted. */
-  private readonly begun = new Set<StreamType>();
-  /** Segments that came before the engine ran, for it to share. */
-  private readonly fetched = new Map<string, FetchedSegment>();
+  /** Where the first segment wanted of each kind of stream begins, in seconds. */
+  private readonly begun = new Map<StreamType, number>();
+  /** The last segment of each kind that came before the engine ran, for it to share. */
+  private readonly fetched = new Map<StreamType, { segmentRuntimeId: string; fetched: FetchedSegment }>();
 
   constructor(config: CoreConfig = {}) {
     this.config = defineConfig(config);
@@ -220,27 +220,28 @@ export class Core<TStream extends Stream = Stream> {
   }
 
   /**
-   * The first segment of a presentation, from the origin at once: nobody could give it sooner, and the page has enough to do until it plays. Nothing
-   * when it is not the first, or does not come; then the engine is asked, which knows more sources.
+   * The first segment of a presentation, from the origin at once: nobody could give it sooner, and the page has enough to do until it plays. So
+   * also where the player wants it again, of another quality perhaps. Nothing when it is not the first, or does not come; then the engine is
+   * asked, which knows more sources.
    */
   private async firstBytesOf(segment: Segment, signal: AbortSignal): Promise<ArrayBuffer | undefined> {
-    const { generation } = this;
+    const { generation, beginning } = this;
     const entry = this.streams.ofSegment(segment.runtimeId);
-    if (!entry || this.running || this.begun.has(entry.stream.type)) return undefined;
-    this.begun.add(entry.stream.type);
-    this.beginning.wanted();
+    if (!entry || this.running || segment.startTime > (this.begun.get(entry.stream.type) ?? Infinity)) return undefined;
+    this.begun.set(entry.stream.type, segment.startTime);
+    beginning.wanted();
     void this.start();
     try {
       const fetched = await fetchSegment(this.streamConfig(entry.stream), segment, signal);
       if (generation === this.generation) {
         // Players may take their buffer away.
         this.share(entry, segment.runtimeId, { ...fetched, data: fetched.data.slice(0) });
-        this.beginning.given();
+        beginning.given();
       }
       return fetched.data;
     } catch (error) {
+      beginning.end();
       if (signal.aborted) throw error;
-      this.beginning.end();
       return undefined;
     }
   }
@@ -248,7 +249,7 @@ export class Core<TStream extends Stream = Stream> {
   /** Gives the engine a segment that came without it, as soon as it runs. */
   private share(entry: StreamEntry<TStream>, segmentRuntimeId: string, fetched: FetchedSegment): void {
     const segment = entry.stream.segments.get(segmentRuntimeId);
-    if (!this.running) this.fetched.set(segmentRuntimeId, fetched);
+    if (!this.running) this.fetched.set(entry.stream.type, { segmentRuntimeId, fetched });
     else if (segment) this.running.takeFetched(entry, segment, fetched);
   }
 
@@ -284,7 +285,7 @@ export class Core<TStream extends Stream = Stream> {
   private run(session: EngineSession<TStream>): void {
     this.running = session;
     if (this.playback) session.setPlayhead(this.playback.position, this.playback.rate);
-    for (const [segmentRuntimeId, fetched] of this.fetched) {
+    for (const { segmentRuntimeId, fetched } of this.fetched.values()) {
       const entry = this.streams.ofSegment(segmentRuntimeId);
       if (entry) this.share(entry, segmentRuntimeId, fetched);
     }
