@@ -49,6 +49,7 @@ pub use tracks::Track;
 
 use crate::backend::NativeBackend;
 use crate::http_fetcher::ReqwestFetcher;
+use crate::limited_link::{LimitedBackend, LinkLimits};
 use crate::manifest_fetch::fetch_manifest;
 use crate::peer_transport::Farewells;
 use crate::segment_storage::StorageChoice;
@@ -71,6 +72,8 @@ pub struct PlayerConfig {
     pub low_latency: Option<bool>,
     /// Seed of the engine's choices, its peer id among them; random when absent.
     pub seed: Option<u64>,
+    /// A slower link than the machine has, for tests and trials.
+    pub link: LinkLimits,
 }
 
 /// An open stream. Needs a tokio runtime; leaves its swarms by [`Player::close`], or when it and everything that it gave are dropped.
@@ -118,7 +121,11 @@ impl Player {
         let live = LiveOptions { latency: config.latency, low_latency: config.low_latency };
         let context = SourceContext { session: session.clone(), http: http.clone(), live, swarm_label, swarm_base };
         let (source, tracks) = Source::open(context, manifest).await?;
-        tokio::spawn(drive(backend, input));
+        if config.link.is_unlimited() {
+            tokio::spawn(drive(backend, input));
+        } else {
+            tokio::spawn(drive(LimitedBackend::new(backend, config.link), input));
+        }
         let init_segments = InitSegments::new(http.clone());
         Ok(Self { shared: Arc::new(Shared { session, http, farewells, source, init_segments }), tracks, manifest_url })
     }
