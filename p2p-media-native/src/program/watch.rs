@@ -45,6 +45,10 @@ pub struct WatchArgs {
     #[arg(long, value_name = "YES|NO", value_parser = clap::builder::BoolishValueParser::new())]
     pub low_latency: Option<bool>,
 
+    /// Record what happened to the engine, for `p2p-media-sim replay`: no media, but what trackers and peers said, addresses included
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
     /// Peers and cache.
     #[command(flatten)]
     pub shared: SharedOptions,
@@ -66,6 +70,7 @@ pub async fn run(args: WatchArgs, stop: impl Future<Output = ()>) -> Result<(), 
         latency: args.latency,
         low_latency: args.low_latency,
         link: args.link.limits(),
+        record: args.record,
         ..PlayerConfig::default()
     };
     let config = ViewerConfig { player, quality: args.quality, duration: args.seconds, check: args.check };
