@@ -16,6 +16,7 @@ pub use segment_reader::SegmentReader;
 pub(crate) use segment_reader::{ReaderSink, segment_reader};
 
 use crate::config::{Config, ConfigError, DynamicConfig};
+use crate::driver::Observer;
 use crate::engine::input::PlayerRequestId;
 use crate::event::Stats;
 use crate::media::{FetchTimes, Playhead, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
@@ -40,6 +41,7 @@ pub struct DriverInput<V = AcceptEverySegment> {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) events: EventSubscribers,
     pub(crate) final_stats: Arc<Mutex<Stats>>,
+    pub(crate) observer: Option<Box<dyn Observer>>,
 }
 
 /// Why a call on a [`Session`] had no effect.
@@ -95,15 +97,21 @@ pub fn session(config: Config, seed: u64) -> (Session, DriverInput) {
         next_stream: AtomicU32::new(0),
         next_request: AtomicU64::new(0),
     };
-    let input = DriverInput { config, seed, validator: AcceptEverySegment, commands, events, final_stats };
+    let input = DriverInput { config, seed, validator: AcceptEverySegment, commands, events, final_stats, observer: None };
     (Session { shared: Arc::new(shared) }, input)
 }
 
 impl<V> DriverInput<V> {
     /// Checks segments with `validator`, as far as `validate_p2p_segment` and `validate_http_segment` ask for it.
     pub fn with_validator<W: SegmentValidator>(self, validator: W) -> DriverInput<W> {
-        let Self { config, seed, commands, events, final_stats, .. } = self;
-        DriverInput { config, seed, validator, commands, events, final_stats }
+        let Self { config, seed, commands, events, final_stats, observer, .. } = self;
+        DriverInput { config, seed, validator, commands, events, final_stats, observer }
+    }
+
+    /// Has somebody look on, to record the session. Slows the driver down by as much as the observer takes.
+    #[must_use]
+    pub fn with_observer(self, observer: Box<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 }
 

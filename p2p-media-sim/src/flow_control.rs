@@ -32,6 +32,9 @@ pub(crate) struct FlowControl {
     pub(crate) waiting: VecDeque<Packet>,
     /// When the last small message that went beside the others left the sender.
     pub(crate) left_at: Timestamp,
+    /// When the last packet that travels arrives. What is sent after it arrives after it, whatever became of the latency and of the order in
+    /// which the events of one millisecond were taken.
+    pub(crate) arrives_at: Timestamp,
     /// When the last byte that arrived is through the receiver's link.
     pub(crate) through_at: Timestamp,
     /// When the next packet may leave.
@@ -45,6 +48,12 @@ impl FlowControl {
     /// True when what is sent now leaves at once and comes after all that was sent before.
     pub(crate) fn is_idle_at_link(&self) -> bool {
         self.at_link == 0 && self.waiting.is_empty()
+    }
+
+    /// Notes that a packet begins to travel; gives the time at which it arrives, not before those of the flow that left before it.
+    pub(crate) fn travels(&mut self, left_at: Timestamp, latency_s: f64) -> Timestamp {
+        self.arrives_at = self.arrives_at.max(left_at.offset_secs(latency_s));
+        self.arrives_at
     }
 
     /// Notes that a packet leaves, and when the next one may.
