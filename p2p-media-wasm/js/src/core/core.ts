@@ -13,6 +13,7 @@ import {
 import { loadEngine } from "./engine.js";
 import { EngineSession } from "./engine_session.js";
 import { EventListeners } from "./event_listeners.js";
+import { nextTask } from "./next_task.js";
 import { type FetchedSegment, fetchSegment, loadPlainly } from "./plain_loader.js";
 import { type StreamEntry, StreamTable } from "./stream_table.js";
 import {
@@ -272,8 +273,7 @@ export class Core<TStream extends Stream = Stream> {
         isLive: () => this.isLive,
         manifestUrl: () => this.manifestUrl ?? "",
       });
-      // What was loaded meanwhile may belong to another presentation; `destroy` ends this one.
-      if (generation === this.generation) this.run(session);
+      await this.run(session, generation);
       return session;
     } catch (error) {
       console.warn("p2p-media: playing without peers:", error);
@@ -281,16 +281,27 @@ export class Core<TStream extends Stream = Stream> {
     }
   }
 
-  /** Tells a fresh engine what is known. Streams it hears of when they are played. */
-  private run(session: EngineSession<TStream>): void {
+  /**
+   * Tells a fresh engine what is known, step by step: all of it at once would hold the page up, for the engine's code is new to the browser. Streams it
+   * hears of when they are played. What came meanwhile may belong to another presentation; `destroy` ends this engine then.
+   */
+  private async run(session: EngineSession<TStream>, generation: number): Promise<void> {
+    await nextTask();
+    if (generation !== this.generation) return;
     this.running = session;
-    if (this.playback) session.setPlayhead(this.playback.position, this.playback.rate);
-    for (const { segmentRuntimeId, fetched } of this.fetched.values()) {
-      const entry = this.streams.ofSegment(segmentRuntimeId);
-      if (entry) this.share(entry, segmentRuntimeId, fetched);
-    }
-    this.fetched.clear();
     networkInformation()?.addEventListener?.("change", this.connectionChanged);
+    if (this.playback) session.setPlayhead(this.playback.position, this.playback.rate);
+    for (const [type, { segmentRuntimeId, fetched }] of [...this.fetched]) {
+      const entry = this.streams.ofSegment(segmentRuntimeId);
+      this.fetched.delete(type);
+      if (!entry) continue;
+      session.addStream(entry);
+      await nextTask();
+      if (generation !== this.generation) return;
+      this.share(entry, segmentRuntimeId, fetched);
+      await nextTask();
+      if (generation !== this.generation) return;
+    }
   }
 
   private setConfig(config: DefinedCoreConfig): void {

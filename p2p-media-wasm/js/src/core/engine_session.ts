@@ -45,6 +45,23 @@ export class EngineSession<TStream extends Stream> {
     return new EngineSession(module, engine, store, surroundings);
   }
 
+  /** The engine's number for a stream, of which it is told when it is first played: a manifest may list dozens. */
+  addStream(entry: StreamEntry<TStream>): number | undefined {
+    if (entry.key !== undefined) return entry.key;
+    const { config, manifestUrl, streams } = this.surroundings;
+    const { mainStream, secondaryStream } = config();
+    const isSecondary = entry.stream.type === "secondary";
+    const streamId = entry.properties ? generateStreamShortId(entry.properties) : entry.stream.index;
+    // The table's own object, which the caller reads too.
+    Object.assign(entry.stream, { index: streamId });
+    entry.swarmBase = (isSecondary ? secondaryStream : mainStream).swarmId ?? manifestUrl();
+    const key = this.attempt(() => this.engine.addStream(isSecondary, entry.swarmBase, streamId));
+    if (key === undefined) return undefined;
+    streams.setKey(entry, key);
+    this.updateStream(entry, { added: [...entry.stream.segments.values()], removed: [] });
+    return key;
+  }
+
   /** Tells the engine what changed in a stream that it knows. */
   updateStream(entry: StreamEntry<TStream>, { added, removed }: Changes): void {
     const { key } = entry;
@@ -66,7 +83,7 @@ export class EngineSession<TStream extends Stream> {
 
   /** All bytes of a segment. Rejects when they will not come, or `signal` aborts. */
   async load(entry: StreamEntry<TStream>, segment: Segment, signal: AbortSignal, { onProgress, onChunk }: LoadProgress): Promise<ArrayBuffer> {
-    const key = this.keyOf(entry);
+    const key = this.addStream(entry);
     if (this.store instanceof CustomStore) this.store.requested(entry, segment);
     const request = key === undefined ? undefined : this.attempt(() => this.engine.requestSegment(key, segment.externalId));
     if (!request) throw new Error("the engine is broken");
@@ -86,7 +103,7 @@ export class EngineSession<TStream extends Stream> {
 
   /** Takes over a segment that came without the engine, to share it. */
   takeFetched(entry: StreamEntry<TStream>, segment: Segment, { data, responseMs, bodyMs }: FetchedSegment): void {
-    const key = this.keyOf(entry);
+    const key = this.addStream(entry);
     if (key === undefined) return;
     if (this.store instanceof CustomStore) this.store.requested(entry, segment);
     this.attempt(() => this.engine.takeFetched(key, segment.externalId, new Uint8Array(data), responseMs, bodyMs));
@@ -112,23 +129,6 @@ export class EngineSession<TStream extends Stream> {
     } finally {
       this.store.destroy();
     }
-  }
-
-  /** The engine's number for a stream, of which it is told when it is first played: a manifest may list dozens. */
-  private keyOf(entry: StreamEntry<TStream>): number | undefined {
-    if (entry.key !== undefined) return entry.key;
-    const { config, manifestUrl, streams } = this.surroundings;
-    const { mainStream, secondaryStream } = config();
-    const isSecondary = entry.stream.type === "secondary";
-    const streamId = entry.properties ? generateStreamShortId(entry.properties) : entry.stream.index;
-    // The table's own object, which the caller reads too.
-    Object.assign(entry.stream, { index: streamId });
-    entry.swarmBase = (isSecondary ? secondaryStream : mainStream).swarmId ?? manifestUrl();
-    const key = this.attempt(() => this.engine.addStream(isSecondary, entry.swarmBase, streamId));
-    if (key === undefined) return undefined;
-    streams.setKey(entry, key);
-    this.updateStream(entry, { added: [...entry.stream.segments.values()], removed: [] });
-    return key;
   }
 
   private attempt<T>(call: () => T): T | undefined {
