@@ -148,7 +148,7 @@ fn what_a_player_fetched_itself_is_shared() {
     }
     world.origin.state.chunk_interval.set(Duration::from_millis(5));
 
-    let (first, stream) = viewer(&world, &pool, 1);
+    let (first, stream, _) = viewer(&world, &pool, 1);
     let (segment, times) =
         (SegmentKey { stream, id: SegmentId(0) }, FetchTimes { response: Duration::from_millis(50), body: Duration::from_millis(200) });
     let unknown = SegmentKey { stream, id: SegmentId(SEGMENTS) };
@@ -161,7 +161,7 @@ fn what_a_player_fetched_itself_is_shared() {
     assert_eq!((stats.stored_segments, stats.http_bytes), (1, 2 * SEGMENT_BYTES as u64));
 
     // The origin has no segment 0: who joins can have it from the first viewer alone.
-    let (second, stream) = viewer(&world, &pool, 2);
+    let (second, stream, _) = viewer(&world, &pool, 2);
     let (clock, asked) = (world.clock.clone(), second.clone());
     let bytes = world.run(&mut pool, LIMIT, async move {
         let mut attempts = 0;
