@@ -182,6 +182,19 @@ test("an origin that is silent is not waited for without end", async (context) =
   assert.deepEqual(await bytes, [0, 0]);
 });
 
+test("an origin that ignores ranges is not read beyond the segment", async (context) => {
+  let pulled = 0;
+  // Would go on for ever.
+  const pull = (controller) => controller.enqueue(Uint8Array.of(pulled++));
+  const { core } = presentation(context, () => new Response(new ReadableStream({ pull }, { highWaterMark: 0 })));
+  const byteRange = { start: 2, end: 4 };
+  core.updateStream("played", [
+    { runtimeId: "ranged", externalId: 9, url: "http://origin.example/all.ts", byteRange, startTime: 0, endTime: 4 },
+  ]);
+  assert.deepEqual(await bytesOf(core, "ranged"), [2, 3, 4]);
+  assert.equal(pulled, 5);
+});
+
 test("what is left behind by `destroy` does not reach the next presentation", async (context) => {
   const { core } = presentation(context, () => new Response(Uint8Array.of(7)));
   await bytesOf(core, "played 0");

@@ -1,6 +1,9 @@
 /** Loads a segment from the origin without the engine: one that no engine is there for, or the first one, which would only wait for it. */
 import { type ByteRange, RequestError, type Segment, type StreamConfig } from "./types.js";
 
+/** More than any segment has, as in the engine: an origin without an end must not fill the page. */
+const MAX_BYTES = 256 * 1024 * 1024;
+
 /** All bytes of a segment, and how long they took in milliseconds. */
 export type FetchedSegment = {
   data: ArrayBuffer;
@@ -61,9 +64,11 @@ async function attempt(config: StreamConfig, segment: Segment, signal: AbortSign
   const response = await fetch(own ?? new Request(segment.url, { signal, ...(headers && { headers }) }));
   if (!response.ok) throw new RequestError("http-unexpected-status-code", `the origin answered with status ${response.status}`);
   const respondedAt = performance.now();
-  const whole = await bodyOf(response, heard);
+  // An origin that ignores ranges sends the whole resource; what comes after the segment is not waited for.
+  const ignoresRange = range !== undefined && response.status === 200;
+  const whole = await bodyOf(response, ignoresRange ? range.end + 1 : Infinity, heard);
   const endedAt = performance.now();
-  const data = range && response.status === 200 ? whole.slice(range.start, range.end + 1) : whole;
+  const data = ignoresRange ? whole.slice(range.start, range.end + 1) : whole;
   if (range && data.byteLength !== lengthOf(range)) throw new RequestError("http-bytes-mismatch");
   if (config.validateHTTPSegment && !(await config.validateHTTPSegment(segment.url, range, data))) {
     throw new RequestError("http-segment-validation-failed");
@@ -71,7 +76,8 @@ async function attempt(config: StreamConfig, segment: Segment, signal: AbortSign
   return { data, responseMs: respondedAt - beganAt, bodyMs: endedAt - respondedAt };
 }
 
-async function bodyOf(response: Response, heard: () => void): Promise<ArrayBuffer> {
+/** The body, or its first bytes up to `end` at least. */
+async function bodyOf(response: Response, end: number, heard: () => void): Promise<ArrayBuffer> {
   const reader = response.body?.getReader();
   if (!reader) return response.arrayBuffer();
   const pieces: Uint8Array[] = [];
@@ -80,6 +86,14 @@ async function bodyOf(response: Response, heard: () => void): Promise<ArrayBuffe
     heard();
     pieces.push(read.value);
     size += read.value.byteLength;
+    if (size >= end) {
+      void reader.cancel();
+      break;
+    }
+    if (size > MAX_BYTES) {
+      void reader.cancel();
+      throw new RequestError("http-bytes-mismatch", `the origin sends more than ${MAX_BYTES} bytes`);
+    }
   }
   const bytes = new Uint8Array(size);
   let at = 0;
