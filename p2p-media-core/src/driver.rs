@@ -7,6 +7,7 @@
 mod connections;
 mod http_transfers;
 mod jobs;
+mod observer;
 mod storage_operations;
 mod tracker_sockets;
 mod translation;
@@ -21,7 +22,6 @@ use futures::future::{Abortable, Aborted, Fuse, FutureExt as _};
 use futures::stream::{FuturesUnordered, Stream};
 
 use crate::backend::{Backend, Clock};
-use crate::engine::Engine;
 use crate::engine::input::Input;
 use crate::engine::output::Output;
 use crate::event::Stats;
@@ -29,6 +29,8 @@ use crate::segment_validator::SegmentValidator;
 use crate::session::{Command, DriverInput, EventSubscribers};
 use crate::timestamp::Timestamp;
 use jobs::{Done, perform};
+use observer::Observed;
+pub use observer::Observer;
 use translation::Translation;
 
 /// How long trackers may take to hear that we left, and storage to finish.
@@ -38,8 +40,8 @@ const INPUTS_PER_TURN: u32 = 64;
 
 /// Runs the engine of one session on a platform, until [`crate::session::Session::shutdown`] or until every handle on the session is
 /// dropped. Dropping the future ends everything at once, without farewell.
-pub async fn drive<B: Backend, V: SegmentValidator>(backend: B, input: DriverInput<V>) {
-    let engine = Engine::new(input.config.clone(), input.seed, backend.clock().now());
+pub async fn drive<B: Backend, V: SegmentValidator>(backend: B, mut input: DriverInput<V>) {
+    let engine = Observed::new(input.config.clone(), input.seed, backend.clock().now(), input.observer.take());
     run(&backend, engine, input).await;
 }
 
@@ -67,9 +69,10 @@ const COMMANDS: usize = 1;
 /// Closes the event streams however the driver ends.
 struct CloseEvents(EventSubscribers);
 
-async fn run<B: Backend, V: SegmentValidator, D: Decider>(backend: &B, mut decider: D, input: DriverInput<V>) {
+async fn run<B: Backend, V: SegmentValidator, D: Decider>(backend: &B, decider: D, input: DriverInput<V>) {
     // Declared first, dropped last: who waits for the end finds everything closed.
     let mut waiting_for_end = Vec::new();
+    let mut decider = decider;
     let DriverInput { validator, commands, events, final_stats, .. } = input;
     let mut commands = Some(commands);
     let _close_events = CloseEvents(events.clone());
@@ -160,28 +163,6 @@ impl<B: Backend> Wake<B> {
             Self::Command(_) => COMMANDS,
             Self::Work(_) => COMMANDS + 1,
         }
-    }
-}
-
-impl Decider for Engine {
-    fn handle_input(&mut self, now: Timestamp, input: Input) {
-        self.handle_input(now, input);
-    }
-
-    fn poll_output(&mut self) -> Option<Output> {
-        self.poll_output()
-    }
-
-    fn next_deadline(&self) -> Option<Timestamp> {
-        self.next_deadline()
-    }
-
-    fn stats(&self) -> Stats {
-        self.stats()
-    }
-
-    fn is_finished(&self) -> bool {
-        self.is_finished()
     }
 }
 

@@ -9,6 +9,7 @@ mod deadlines;
 mod delivery;
 mod downloads;
 mod election;
+mod fetched_segments;
 mod followers;
 pub mod input;
 mod late_stretches;
@@ -155,6 +156,7 @@ impl Engine {
         match input {
             Input::SegmentRequested { request, segment } => self.segment_requested(request, segment),
             Input::RequestCancelled(request) => self.request_cancelled(request),
+            Input::SegmentFetched(segment, bytes, times) => self.segment_fetched(segment, bytes, times),
             Input::PlayheadMoved(playhead) => {
                 self.playhead.set(playhead, self.now);
                 self.mark_active_streams();

@@ -1,6 +1,7 @@
 //! What is shared: streams and their segments, and where the player stands in them. Manifest crates produce these, the engine uses them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Names a stream within one session. Whoever registers the stream chooses it; never used again after the stream is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -174,6 +175,15 @@ pub struct StreamUpdate {
     pub removed: Vec<SegmentId>,
     /// True while more segments are to come.
     pub live: bool,
+}
+
+/// How long a fetch from the origin took that a player made itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FetchTimes {
+    /// From the request to the first byte.
+    pub response: Duration,
+    /// From the first byte to the last.
+    pub body: Duration,
 }
 
 /// Where the player stands.

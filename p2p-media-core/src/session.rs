@@ -6,6 +6,7 @@ mod segment_reader;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use bytes::Bytes;
 use futures::SinkExt as _;
 use futures::channel::{mpsc, oneshot};
 
@@ -15,9 +16,10 @@ pub use segment_reader::SegmentReader;
 pub(crate) use segment_reader::{ReaderSink, segment_reader};
 
 use crate::config::{Config, ConfigError, DynamicConfig};
+use crate::driver::Observer;
 use crate::engine::input::PlayerRequestId;
 use crate::event::Stats;
-use crate::media::{Playhead, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
+use crate::media::{FetchTimes, Playhead, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
 use crate::segment_validator::{AcceptEverySegment, SegmentValidator};
 
 /// Calls that may wait for the driver. A driver that is this far behind does not run.
@@ -39,6 +41,7 @@ pub struct DriverInput<V = AcceptEverySegment> {
     pub(crate) commands: mpsc::Receiver<Command>,
     pub(crate) events: EventSubscribers,
     pub(crate) final_stats: Arc<Mutex<Stats>>,
+    pub(crate) observer: Option<Box<dyn Observer>>,
 }
 
 /// Why a call on a [`Session`] had no effect.
@@ -64,6 +67,7 @@ pub(crate) enum Command {
     RemoveStream(StreamKey),
     MovePlayhead(Playhead),
     RequestSegment(PlayerRequestId, SegmentKey, ReaderSink),
+    TakeFetched(SegmentKey, Bytes, FetchTimes),
     ChangeConfig(Box<DynamicConfig>),
     TakeStats(oneshot::Sender<Stats>),
     /// The sender is dropped when the driver has ended.
@@ -93,15 +97,21 @@ pub fn session(config: Config, seed: u64) -> (Session, DriverInput) {
         next_stream: AtomicU32::new(0),
         next_request: AtomicU64::new(0),
     };
-    let input = DriverInput { config, seed, validator: AcceptEverySegment, commands, events, final_stats };
+    let input = DriverInput { config, seed, validator: AcceptEverySegment, commands, events, final_stats, observer: None };
     (Session { shared: Arc::new(shared) }, input)
 }
 
 impl<V> DriverInput<V> {
     /// Checks segments with `validator`, as far as `validate_p2p_segment` and `validate_http_segment` ask for it.
     pub fn with_validator<W: SegmentValidator>(self, validator: W) -> DriverInput<W> {
-        let Self { config, seed, commands, events, final_stats, .. } = self;
-        DriverInput { config, seed, validator, commands, events, final_stats }
+        let Self { config, seed, commands, events, final_stats, observer, .. } = self;
+        DriverInput { config, seed, validator, commands, events, final_stats, observer }
+    }
+
+    /// Has somebody look on, to record the session. Slows the driver down by as much as the observer takes.
+    #[must_use]
+    pub fn with_observer(self, observer: Box<dyn Observer>) -> Self {
+        Self { observer: Some(observer), ..self }
     }
 }
 
@@ -150,6 +160,15 @@ impl Session {
             tracing::debug!(%error, ?segment, "segment request not taken");
         }
         reader
+    }
+
+    /// Gives a segment that the player has fetched from the origin itself, all of it, before the session could be asked. It is checked, stored and
+    /// shared as if the session had fetched it. An unknown segment is ignored.
+    ///
+    /// # Errors
+    /// When the session has ended.
+    pub fn take_fetched(&self, segment: SegmentKey, bytes: Bytes, times: FetchTimes) -> Result<(), SessionError> {
+        self.send(Command::TakeFetched(segment, bytes, times))
     }
 
     /// Everything that happens from now on, until the session ends.

@@ -7,10 +7,12 @@ mod error_chain;
 #[cfg(feature = "program")]
 pub mod gateway;
 pub mod http_fetcher;
+pub mod limited_link;
 pub mod manifest_fetch;
 pub mod manifest_format;
 #[cfg(feature = "program")]
 pub mod origin_server;
+mod pacer;
 pub mod peer_transport;
 pub mod player;
 #[cfg(feature = "program")]

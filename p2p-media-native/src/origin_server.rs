@@ -12,7 +12,6 @@ mod live_response;
 mod live_text;
 pub(crate) mod mp4_box;
 mod mpeg_ts;
-mod pacing;
 mod parts;
 mod passes;
 mod playlist;
@@ -35,10 +34,11 @@ use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use catalogue::Catalogue;
 use live_response::LiveReplay;
-use pacing::Pacer;
 use replay::Replay;
 use respond::Origin;
 pub use stats::{FileKind, FileTraffic, OriginStats, Traffic};
+
+use crate::pacer::Pacer;
 
 /// Time that responses under way have to end when the server is shut down.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(1);

@@ -32,6 +32,7 @@ mod track_version;
 mod tracks;
 
 use std::hash::{BuildHasher as _, RandomState};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use p2p_media_core::backend::Backend as _;
@@ -40,6 +41,7 @@ use p2p_media_core::driver::drive;
 use p2p_media_core::event::Stats;
 use p2p_media_core::media::Playhead;
 use p2p_media_core::session::{EventStream, Session, SessionError, session};
+use p2p_media_recording::{Outcome, Recorder};
 
 pub use error::PlayerError;
 #[cfg(feature = "program")]
@@ -49,6 +51,7 @@ pub use tracks::Track;
 
 use crate::backend::NativeBackend;
 use crate::http_fetcher::ReqwestFetcher;
+use crate::limited_link::{LimitedBackend, LinkLimits};
 use crate::manifest_fetch::fetch_manifest;
 use crate::peer_transport::Farewells;
 use crate::segment_storage::StorageChoice;
@@ -71,6 +74,10 @@ pub struct PlayerConfig {
     pub low_latency: Option<bool>,
     /// Seed of the engine's choices, its peer id among them; random when absent.
     pub seed: Option<u64>,
+    /// A slower link than the machine has, for tests and trials.
+    pub link: LinkLimits,
+    /// Record the session into this file, see [`p2p_media_recording`]: no media, but what trackers and peers say.
+    pub record: Option<PathBuf>,
 }
 
 /// An open stream. Needs a tokio runtime; leaves its swarms by [`Player::close`], or when it and everything that it gave are dropped.
@@ -79,6 +86,7 @@ pub struct Player {
     shared: Arc<Shared>,
     tracks: Vec<Track>,
     manifest_url: String,
+    recording: Option<Outcome>,
 }
 
 /// What a player and its open tracks have in common.
@@ -95,7 +103,8 @@ impl Player {
     /// Fetches a manifest and gets ready to share its streams. Nothing is shared before segments are read.
     ///
     /// # Errors
-    /// When the manifest cannot be had, or is neither an HLS playlist nor a DASH manifest, or the configuration is wrong.
+    /// When the manifest cannot be had, or is neither an HLS playlist nor a DASH manifest, or the configuration is wrong, or the file for a
+    /// recording cannot be made.
     pub async fn open(url: &str, config: PlayerConfig) -> Result<Self, PlayerError> {
         config.engine.validate()?;
         if !url::Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https")) {
@@ -114,13 +123,23 @@ impl Player {
 
         let seed = config.seed.unwrap_or_else(|| RandomState::new().hash_one(url));
         let (swarm_label, swarm_base) = (config.engine.protocol_version_label.clone(), config.engine.swarm_id.clone());
-        let (session, input) = session(config.engine, seed);
+        let (session, mut input) = session(config.engine, seed);
+        let mut recording = None;
+        if let Some(path) = config.record {
+            let recorder = Recorder::create(&path).map_err(|error| PlayerError::Recording { path, reason: error.to_string() })?;
+            recording = Some(recorder.outcome());
+            input = input.with_observer(Box::new(recorder));
+        }
         let live = LiveOptions { latency: config.latency, low_latency: config.low_latency };
         let context = SourceContext { session: session.clone(), http: http.clone(), live, swarm_label, swarm_base };
         let (source, tracks) = Source::open(context, manifest).await?;
-        tokio::spawn(drive(backend, input));
+        if config.link.is_unlimited() {
+            tokio::spawn(drive(backend, input));
+        } else {
+            tokio::spawn(drive(LimitedBackend::new(backend, config.link), input));
+        }
         let init_segments = InitSegments::new(http.clone());
-        Ok(Self { shared: Arc::new(Shared { session, http, farewells, source, init_segments }), tracks, manifest_url })
+        Ok(Self { shared: Arc::new(Shared { session, http, farewells, source, init_segments }), tracks, manifest_url, recording })
     }
 
     /// The manifest's URL after redirects.
@@ -173,6 +192,11 @@ impl Player {
     /// Everything that happens from now on.
     pub fn events(&self) -> EventStream {
         self.shared.session.events()
+    }
+
+    /// What became of the recording, also when the player is closed; `None` when none was asked for.
+    pub fn recording(&self) -> Option<Outcome> {
+        self.recording.clone()
     }
 
     /// The engine's session, for what the player does not offer itself.

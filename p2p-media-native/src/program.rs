@@ -10,6 +10,7 @@ pub mod demo;
 pub mod gateway;
 pub mod inspect;
 mod json_file;
+pub mod link_options;
 pub mod serve;
 pub mod shared_options;
 pub mod tracker;

@@ -130,8 +130,11 @@ pub async fn watch(
     let checked = if check { Some(delivered.check_the_rest(player.http(), stop).await) } else { None };
     let seconds = opened.elapsed().as_secs_f64();
     let manifest = player.manifest_url().to_owned();
-    let stats = player.stats().await;
+    let (stats, recording) = (player.stats().await, player.recording());
     let stats = tokio::time::timeout(CLOSE_LIMIT, player.close()).await.unwrap_or(stats);
+    if let Some(error) = recording.and_then(|recording| recording.error()) {
+        errors.add(format!("the recording is not whole: {error}"));
+    }
     Ok(ViewerReport {
         manifest,
         seconds,

@@ -30,13 +30,11 @@ pub(crate) struct FlowControl {
     /// Packets that wait for the receiver's link.
     pub(crate) at_downlink: u32,
     pub(crate) waiting: VecDeque<Packet>,
-    /// Messages sent, and handed over in their order.
-    sent: u64,
-    handed_over: u64,
-    /// Messages that came before one that was sent earlier.
-    early: Vec<Packet>,
     /// When the last small message that went beside the others left the sender.
     pub(crate) left_at: Timestamp,
+    /// When the last packet that travels arrives. What is sent after it arrives after it, whatever became of the latency and of the order in
+    /// which the events of one millisecond were taken.
+    pub(crate) arrives_at: Timestamp,
     /// When the last byte that arrived is through the receiver's link.
     pub(crate) through_at: Timestamp,
     /// When the next packet may leave.
@@ -52,18 +50,10 @@ impl FlowControl {
         self.at_link == 0 && self.waiting.is_empty()
     }
 
-    /// The number of the next message.
-    pub(crate) const fn next_number(&mut self) -> u64 {
-        self.sent += 1;
-        self.sent - 1
-    }
-
-    /// Takes a packet that has come through; gives the next one in the order of sending, if it is here.
-    pub(crate) fn in_order(&mut self, packet: Option<Packet>) -> Option<Packet> {
-        self.early.extend(packet);
-        let next = self.early.iter().position(|packet| packet.number == self.handed_over)?;
-        self.handed_over += 1;
-        Some(self.early.swap_remove(next))
+    /// Notes that a packet begins to travel; gives the time at which it arrives, not before those of the flow that left before it.
+    pub(crate) fn travels(&mut self, left_at: Timestamp, latency_s: f64) -> Timestamp {
+        self.arrives_at = self.arrives_at.max(left_at.offset_secs(latency_s));
+        self.arrives_at
     }
 
     /// Notes that a packet leaves, and when the next one may.

@@ -4,7 +4,7 @@
 //! origin, tracker, network and storage are models that fail when told to. Scenarios are tests: see `tests/`.
 //!
 //! [`population::run`] brings thousands of viewers to life as a [`scenario::Scenario`] describes them; the program of this crate is its command
-//! line.
+//! line. [`replay::replay`] has an engine do again what it did in a real session that was recorded.
 
 mod batches;
 pub mod chart;
@@ -24,6 +24,7 @@ pub mod player;
 pub mod population;
 pub mod population_report;
 pub mod reachability;
+pub mod replay;
 pub mod report;
 pub mod scenario;
 mod scenario_actions;

@@ -30,8 +30,6 @@ pub(crate) struct Packet {
     pub(crate) flow: Flow,
     pub(crate) to: NodeId,
     pub(crate) content: Content,
-    /// Rises by one from message to message of a peer's flow, so that what overtook another waits for it.
-    pub(crate) number: u64,
 }
 
 #[derive(Debug)]
@@ -150,7 +148,6 @@ mod tests {
         let packet = |flow: u64, bytes: usize| Packet {
             flow: Flow::Http(NodeId(0), HttpId(flow)),
             to: NodeId(0),
-            number: 0,
             content: Content::Chunk { segment: SegmentKey { stream: StreamKey(0), id: SegmentId(0) }, bytes: Bytes::from(vec![0; bytes]) },
         };
         let mut link = Link::new(100.0);

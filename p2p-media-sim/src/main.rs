@@ -1,19 +1,25 @@
-//! `p2p-media-sim`: a population of viewers simulated, and what came of it.
+//! `p2p-media-sim`: a population of viewers simulated, and what came of it; or a recorded session replayed.
 
-use std::io::{IsTerminal as _, Write as _};
+use std::fs::File;
+use std::io::{BufReader, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use p2p_media_recording::Recording;
 use p2p_media_sim::chart::{Point, draw};
 use p2p_media_sim::population::{Progress, run};
 use p2p_media_sim::population_report::PopulationReport;
+use p2p_media_sim::replay::replay;
 use p2p_media_sim::scenario::Scenario;
 
 /// Simulates viewers of one stream who share its segments, in virtual time and the same for the same seed.
 #[derive(Debug, Parser)]
-#[command(name = "p2p-media-sim", version, max_term_width = 110)]
+#[command(name = "p2p-media-sim", version, max_term_width = 110, args_conflicts_with_subcommands = true)]
 struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     /// Scenario file (TOML); the options below go before what it says
     #[arg(value_name = "SCENARIO")]
     scenario: Option<PathBuf>,
@@ -107,6 +113,22 @@ struct CommandLine {
     chart: Option<PathBuf>,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Have an engine do again what it did in a session that `p2p-media watch --record` recorded, and tell what it decided
+    Replay(ReplayArgs),
+}
+
+#[derive(Debug, Args)]
+struct ReplayArgs {
+    /// The recording. There is no media in it: its place is taken by zeros, its lengths alone are compared
+    file: PathBuf,
+
+    /// Only say in the end what came of it
+    #[arg(long)]
+    quiet: bool,
+}
+
 /// What a sweep varies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Swept {
@@ -187,7 +209,11 @@ fn set<T>(field: &mut T, value: Option<T>) {
 
 fn main() -> ExitCode {
     let command_line = CommandLine::parse();
-    match simulate(&command_line) {
+    let outcome = match &command_line.command {
+        Some(Command::Replay(args)) => replay_file(args),
+        None => simulate(&command_line),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("p2p-media-sim: {error}");
@@ -219,6 +245,19 @@ fn simulate(command_line: &CommandLine) -> Result<(), String> {
     }
     let reports: Vec<_> = reports.into_iter().map(|(_, report)| report).collect();
     command_line.json.as_deref().map_or(Ok(()), |path| write(path, &json(&reports)?))
+}
+
+fn replay_file(args: &ReplayArgs) -> Result<(), String> {
+    let named = |error: &dyn std::fmt::Display| format!("{}: {error}", args.file.display());
+    let file = File::open(&args.file).map_err(|error| named(&error))?;
+    let recording = Recording::open(BufReader::new(file)).map_err(|error| named(&error))?;
+    let report = replay(recording, |line| {
+        if !args.quiet {
+            println!("{line}");
+        }
+    });
+    print!("{}", report.map_err(|error| named(&error))?);
+    Ok(())
 }
 
 fn run_one(scenario: &Scenario) -> Result<PopulationReport, String> {

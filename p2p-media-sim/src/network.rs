@@ -152,8 +152,7 @@ impl Network {
         if bytes <= SMALL_BYTES {
             self.command_bytes += bytes as u64;
         }
-        let Some(number) = self.flow(Flow::Peer(from)).map(FlowControl::next_number) else { return };
-        let packet = Packet { flow: Flow::Peer(from), to, content: Content::Message { to: connection, message }, number };
+        let packet = Packet { flow: Flow::Peer(from), to, content: Content::Message { to: connection, message } };
         let latency_s = self.latency_between(from.0, to);
         let links = self.node_mut(from.0);
         let Some(end) = links.ends.get_mut(from.1) else { return };
@@ -165,7 +164,7 @@ impl Network {
         let service_s = bytes as f64 / links.access.up_bytes_per_s;
         links.up.borrow_time(service_s);
         end.flow.left_at = end.flow.left_at.max(queue.now()).offset_secs(service_s);
-        let arrives_at = end.flow.left_at.offset_secs(latency_s);
+        let arrives_at = end.flow.travels(end.flow.left_at, latency_s);
         if end.unreported >= UNREPORTED_BYTES {
             let input = p2p_media_core::engine::input::Input::PeerSent(from.1, std::mem::take(&mut end.unreported));
             queue.push_in(service_s, Happening::Tell(from.0, input));
@@ -199,9 +198,12 @@ impl Network {
             Flow::Peer((node, _)) => self.latency_between(node, packet.to),
         };
         let now = queue.now();
-        // What left before it arrives before it.
-        let left_at = self.flow(packet.flow).map_or(now, |control| control.left_at.max(now));
-        queue.push(left_at.offset_secs(seconds), Happening::AtDownlink(packet));
+        let arrives_at = match self.flow(packet.flow) {
+            // What left before it arrives before it.
+            Some(control) => control.travels(control.left_at.max(now), seconds),
+            None => now.offset_secs(seconds),
+        };
+        queue.push(arrives_at, Happening::AtDownlink(packet));
     }
 
     /// A packet is at its receiver's downlink; gives it back when it is through at once.
@@ -232,14 +234,6 @@ impl Network {
     pub(crate) fn through(&mut self, packet: &Packet) {
         if let Some(control) = self.flow(packet.flow) {
             control.at_downlink = control.at_downlink.saturating_sub(1);
-        }
-    }
-
-    /// Takes a packet that is through, or none; gives the next one of a peer's flow that may be handed over.
-    pub(crate) fn in_order(&mut self, flow: Flow, packet: Option<Packet>) -> Option<Packet> {
-        match (flow, self.flow(flow)) {
-            (Flow::Peer(_), Some(control)) => control.in_order(packet),
-            _ => packet,
         }
     }
 
@@ -407,5 +401,69 @@ impl Network {
     /// All ends of a node.
     pub(crate) fn ends_of(&self, node: NodeId) -> Vec<End> {
         self.node(node).ends.connections().map(|connection: ConnectionId| (node, connection)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two nodes, connected by a channel.
+    fn connected() -> (Network, End, End) {
+        let mut network = Network::new(1);
+        let [one, other] = [(NodeId(0), ConnectionId(1)), (NodeId(1), ConnectionId(2))];
+        for end in [one, other] {
+            network.add_node(AccessLink::mbits(50.0, 8.0, 0.02));
+            network
+                .node_mut(end.0)
+                .ends
+                .insert(end.1, EndState { remote: Some(if end == one { other } else { one }), ..EndState::default() });
+        }
+        network.connect(one, other).unwrap();
+        (network, one, other)
+    }
+
+    /// The sizes of messages in the order in which they arrive.
+    fn arrivals(network: &mut Network, queue: &mut EventQueue<Happening>) -> Vec<usize> {
+        let mut sizes = Vec::new();
+        while let Some(happening) = queue.pop_until(Timestamp::from_micros(60_000_000)) {
+            match happening {
+                Happening::LinkFree(link) => {
+                    if let Some(packet) = network.finish(queue, link) {
+                        network.travel(queue, packet);
+                    }
+                }
+                Happening::AtDownlink(packet) => sizes.push(packet.bytes()),
+                _ => {}
+            }
+        }
+        sizes
+    }
+
+    #[test]
+    fn what_is_sent_later_arrives_later_though_events_of_a_millisecond_change_places() {
+        let (mut network, one, _) = connected();
+        let mut queue = EventQueue::new();
+        network.send_message(&mut queue, one, Bytes::from(vec![0; 16_384]));
+        let Some(Happening::LinkFree(link)) = queue.pop_until(Timestamp::from_micros(1_000_000)) else { panic!("the link is at work") };
+        let packet = network.finish(&mut queue, link).unwrap();
+        network.travel(&mut queue, packet);
+        // A turn of the same millisecond, which was earlier and is carried out now.
+        queue.set_now(queue.now() - std::time::Duration::from_micros(900));
+        network.send_message(&mut queue, one, Bytes::from(vec![0; 40]));
+        assert_eq!(arrivals(&mut network, &mut queue), [16_384, 40]);
+    }
+
+    #[test]
+    fn what_is_sent_later_arrives_later_though_the_way_became_shorter() {
+        let (mut network, one, other) = connected();
+        let mut queue = EventQueue::new();
+        network.send_message(&mut queue, one, Bytes::from(vec![0; 41]));
+        for end in [one, other] {
+            network.set_access(end.0, AccessLink::mbits(50.0, 8.0, 0.001));
+        }
+        network.send_message(&mut queue, one, Bytes::from(vec![0; 42]));
+        network.send_message(&mut queue, one, Bytes::from(vec![0; 2_000]));
+        assert_eq!(arrivals(&mut network, &mut queue), [41, 42, 2_000]);
     }
 }

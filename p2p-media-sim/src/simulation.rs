@@ -349,12 +349,7 @@ impl Simulation {
     /// A packet has come through its receiver's link.
     fn through(&mut self, packet: Packet) {
         self.network.delivered(&mut self.queue, &packet);
-        let flow = packet.flow;
-        let mut packet = Some(packet);
-        // Events of one millisecond may be taken out of order, the messages of a channel are not.
-        while let Some(next) = self.network.in_order(flow, packet.take()) {
-            self.receive(next.to, next);
-        }
+        self.receive(packet.to, packet);
     }
 
     fn note_served(&mut self, packet: &Packet) {
@@ -448,7 +443,7 @@ impl Simulation {
             }
         };
         for (at, content) in contents {
-            let packet = Packet { flow: Flow::Http(node, id), to: node, content, number: 0 };
+            let packet = Packet { flow: Flow::Http(node, id), to: node, content };
             if at <= now {
                 self.network.send(&mut self.queue, packet);
             } else {

@@ -97,6 +97,7 @@ impl<B: Backend> Translation<B> {
                 self.readers.insert(request, reader);
                 Input::SegmentRequested { request, segment }
             }
+            Command::TakeFetched(segment, bytes, times) => Input::SegmentFetched(segment, bytes, times),
             Command::ChangeConfig(config) => Input::ConfigChanged(config),
             Command::TakeStats(_) | Command::Shutdown(_) => return None,
         })

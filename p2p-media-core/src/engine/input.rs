@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::backend::HttpHead;
 use crate::config::DynamicConfig;
-use crate::media::{Playhead, SegmentKey, Stream, StreamKey, StreamUpdate};
+use crate::media::{FetchTimes, Playhead, SegmentKey, Stream, StreamKey, StreamUpdate};
 use crate::segment_bytes::SegmentBytes;
 
 /// A player's request for a segment; chosen by the session, never reused.
@@ -43,6 +43,8 @@ pub enum Input {
     },
     /// The player no longer wants it.
     RequestCancelled(PlayerRequestId),
+    /// The player has fetched a segment from the origin itself, and has it.
+    SegmentFetched(SegmentKey, Bytes, FetchTimes),
     /// The player's position or rate changed; also by a seek.
     PlayheadMoved(Playhead),
     /// A stream to share.

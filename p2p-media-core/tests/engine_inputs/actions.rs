@@ -34,6 +34,12 @@ pub(crate) enum PlayerAction {
         segment: i64,
     },
     Cancel(Pick),
+    /// The player has fetched a segment itself.
+    Fetched {
+        stream: u8,
+        segment: i64,
+        length: usize,
+    },
     Playhead {
         position: f64,
         rate: f64,
@@ -249,6 +255,7 @@ fn player() -> impl Strategy<Value = PlayerAction> {
     prop_oneof![
         6 => (prop_oneof![5 => 0..2_u8, 1 => 0..4_u8], segment()).prop_map(|(stream, segment)| PlayerAction::Request { stream, segment }),
         2 => any::<Pick>().prop_map(PlayerAction::Cancel),
+        1 => (0..4_u8, segment(), length()).prop_map(|(stream, segment, length)| PlayerAction::Fetched { stream, segment, length }),
         3 => (number(), prop_oneof![Just(0.0), Just(1.0), number()]).prop_map(|(position, rate)| PlayerAction::Playhead { position, rate }),
         1 => (0..4_u8).prop_map(PlayerAction::AddStream),
         2 => (0..4_u8, segment(), 1..24_u8, prop_oneof![3 => Just(2.0), 1 => number()], range, any::<bool>()).prop_map(

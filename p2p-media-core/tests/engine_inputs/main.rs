@@ -46,7 +46,7 @@ proptest! {
 fn the_hostile_world_reaches_every_part() {
     let mut runner = TestRunner::deterministic();
     let mut reached = [0_u64; 7];
-    for seed in 0..80 {
+    for seed in 0..120 {
         let (config, actions) = (config(), actions(300)).new_tree(&mut runner).expect("drawn").current();
         let (_, stats, passed_on) = run(&config, seed, &actions);
         let figures = [
@@ -60,5 +60,5 @@ fn the_hostile_world_reaches_every_part() {
         ];
         reached.iter_mut().zip(figures).for_each(|(reached, figure)| *reached += u64::from(figure > 0));
     }
-    assert!(reached.iter().all(|runs| *runs >= 4), "of 80 runs so many got there: {reached:?}");
+    assert!(reached.iter().all(|runs| *runs >= 4), "of 120 runs so many got there: {reached:?}");
 }

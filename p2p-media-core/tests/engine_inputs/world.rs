@@ -10,7 +10,7 @@ use p2p_media_core::engine::input::{ConnectionId, HttpId, Input, LoadId, PlayerR
 use p2p_media_core::engine::output::Output;
 use p2p_media_core::identity::InfoHash;
 use p2p_media_core::media::{
-    ByteRange, Playhead, Segment, SegmentForm, SegmentId, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate,
+    ByteRange, FetchTimes, Playhead, Segment, SegmentForm, SegmentId, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate,
 };
 use p2p_media_core::peer_protocol::{Command, RequestId};
 use p2p_media_core::segment_bytes::SegmentBytes;
@@ -202,6 +202,11 @@ impl World {
         let key = |stream: u8| StreamKey(u32::from(stream));
         match action {
             PlayerAction::Request { stream, segment } => self.request(*stream, *segment),
+            PlayerAction::Fetched { stream, segment, length } => {
+                let bytes = Bytes::from_static(&MEDIA[..*length]);
+                let times = FetchTimes { response: Duration::from_millis(20), body: Duration::from_millis(80) };
+                self.give(Input::SegmentFetched(segment_key(*stream, *segment), bytes, times));
+            }
             PlayerAction::Cancel(pick) => {
                 let Some(request) = picked(&self.ledger.requests, *pick) else {
                     return self.give(Input::RequestCancelled(PlayerRequestId(u64::MAX)));

@@ -32,9 +32,9 @@ use super::{
     NotReplayed,
     catalogue::{Catalogue, path_in_folder},
     live_response::{self, Asked, LiveReplay},
-    pacing::Pacer,
     stats::{Counter, Counters, FileKind, OriginStats},
 };
+use crate::pacer::Pacer;
 
 /// Bytes of a file sent at once: small, so that a rate limit gives a steady stream.
 pub(super) const CHUNK_BYTES: usize = 16 * 1024;

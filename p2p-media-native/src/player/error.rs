@@ -27,6 +27,14 @@ pub enum PlayerError {
     /// The platform: TLS, or an ICE server that is none.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// The caller's fault: the session cannot be recorded there.
+    #[error("{}: {reason}", path.display())]
+    Recording {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why not.
+        reason: String,
+    },
     /// The origin does not give the manifest or a playlist.
     #[error("{url}: {reason}")]
     Manifest {

@@ -13,6 +13,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::ProgramError;
 use super::json_file::JsonFile;
+use super::link_options::LinkOptions;
 use super::shared_options::SharedOptions;
 use super::viewer_text::{HEADER, bytes, delay_text, error_lines, row};
 use super::watch::{parse_latency, parse_seconds};
@@ -79,6 +80,10 @@ pub struct DemoArgs {
     /// Peers and cache.
     #[command(flatten)]
     pub shared: SharedOptions,
+
+    /// A slower link for each viewer.
+    #[command(flatten)]
+    pub link: LinkOptions,
 }
 
 /// A manifest format.
@@ -174,6 +179,7 @@ impl Servers {
                 storage: args.shared.storage()?,
                 latency: args.latency,
                 low_latency: args.low_latency.then_some(true),
+                link: args.link.limits(),
                 ..PlayerConfig::default()
             };
             let config = ViewerConfig { player, quality: args.quality, duration: Some(args.seconds), check: false };

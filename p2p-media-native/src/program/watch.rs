@@ -9,6 +9,7 @@ use tokio::sync::watch as watched;
 
 use super::ProgramError;
 use super::json_file::JsonFile;
+use super::link_options::LinkOptions;
 use super::shared_options::{SharedOptions, is_local};
 use super::viewer_text::{error_lines, line, summary};
 use crate::player::{PlayerConfig, PlayerError};
@@ -44,9 +45,17 @@ pub struct WatchArgs {
     #[arg(long, value_name = "YES|NO", value_parser = clap::builder::BoolishValueParser::new())]
     pub low_latency: Option<bool>,
 
+    /// Record what happened to the engine, for `p2p-media-sim replay`: no media, but what trackers and peers said, addresses included
+    #[arg(long, value_name = "FILE")]
+    pub record: Option<PathBuf>,
+
     /// Peers and cache.
     #[command(flatten)]
     pub shared: SharedOptions,
+
+    /// A slower link.
+    #[command(flatten)]
+    pub link: LinkOptions,
 }
 
 /// Plays until the stream ends, the time is up, or `stop` completes; then prints the report.
@@ -60,6 +69,8 @@ pub async fn run(args: WatchArgs, stop: impl Future<Output = ()>) -> Result<(), 
         storage: args.shared.storage()?,
         latency: args.latency,
         low_latency: args.low_latency,
+        link: args.link.limits(),
+        record: args.record,
         ..PlayerConfig::default()
     };
     let config = ViewerConfig { player, quality: args.quality, duration: args.seconds, check: args.check };

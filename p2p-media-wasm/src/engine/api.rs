@@ -1,9 +1,12 @@
 //! What the TypeScript around the engine calls.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use js_sys::{Object, Reflect};
 use p2p_media_core::driver::drive;
 use p2p_media_core::identity::{self, PROTOCOL_LABEL};
-use p2p_media_core::media::{Playhead, SegmentId, SegmentKey, StreamKey, StreamKind};
+use p2p_media_core::media::{FetchTimes, Playhead, SegmentId, SegmentKey, StreamKey, StreamKind};
 use p2p_media_core::session::{Session, SessionError, session};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::spawn_local;
@@ -73,6 +76,17 @@ impl Engine {
     #[wasm_bindgen(js_name = requestSegment)]
     pub fn request_segment(&self, stream: u32, id: f64) -> SegmentRequest {
         SegmentRequest::new(self.session.segment(SegmentKey { stream: StreamKey(stream), id: SegmentId(id as i64) }))
+    }
+
+    /// Gives a segment that the page has fetched from the origin itself. Times in milliseconds: to the first byte, and from there to the last.
+    ///
+    /// # Errors
+    /// When the engine has ended.
+    #[wasm_bindgen(js_name = takeFetched)]
+    pub fn take_fetched(&self, stream: u32, id: f64, bytes: Vec<u8>, response_ms: f64, body_ms: f64) -> Result<(), JsValue> {
+        let key = SegmentKey { stream: StreamKey(stream), id: SegmentId(id as i64) };
+        let times = FetchTimes { response: Duration::from_millis(response_ms as u64), body: Duration::from_millis(body_ms as u64) };
+        self.session.take_fetched(key, Bytes::from(bytes), times).map_err(ended)
     }
 
     /// Changes options while running; those that cannot change are left as they are.

@@ -51,7 +51,7 @@ export function startWatch(program, url, { tracker, seconds, flags = [] }) {
     .finally(() => rmSync(folder, { recursive: true, force: true }));
   // Whoever stops early does not ask for it.
   report.catch(() => {});
-  return { report, stop: () => child.stop() };
+  return { report, pid: child.process.pid, stop: () => child.stop() };
 }
 
 class Child {

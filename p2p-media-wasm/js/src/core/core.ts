@@ -1,5 +1,6 @@
 /** `Core`: the engine as integrations with players use it. Works from the first call, though the engine's module may still be loading. */
 import { BandwidthMeter } from "./bandwidth.js";
+import { Beginning } from "./beginning.js";
 import {
   changeConfig,
   DEFAULT_COMMON_CORE_CONFIG,
@@ -12,8 +13,9 @@ import {
 import { loadEngine } from "./engine.js";
 import { EngineSession } from "./engine_session.js";
 import { EventListeners } from "./event_listeners.js";
-import { loadPlainly } from "./plain_loader.js";
-import { StreamTable } from "./stream_table.js";
+import { nextTask } from "./next_task.js";
+import { type FetchedSegment, fetchSegment, loadPlainly } from "./plain_loader.js";
+import { type StreamEntry, StreamTable } from "./stream_table.js";
 import {
   type CommonCoreConfig,
   type CoreConfig,
@@ -28,6 +30,7 @@ import {
   type Stream,
   type StreamConfig,
   type StreamProperties,
+  type StreamType,
   type StreamWithSegments,
 } from "./types.js";
 
@@ -54,6 +57,11 @@ export class Core<TStream extends Stream = Stream> {
   private session: Promise<EngineSession<TStream> | undefined> | undefined;
   /** The same, once it runs. */
   private running: EngineSession<TStream> | undefined;
+  private beginning = new Beginning();
+  /** Where the first segment wanted of each kind of stream begins, in seconds. */
+  private readonly begun = new Map<StreamType, number>();
+  /** The last segment of each kind that came before the engine ran, for it to share. */
+  private readonly fetched = new Map<StreamType, { segmentRuntimeId: string; fetched: FetchedSegment }>();
 
   constructor(config: CoreConfig = {}) {
     this.config = defineConfig(config);
@@ -88,7 +96,6 @@ export class Core<TStream extends Stream = Stream> {
   /** The manifest's URL, after redirects: it names the swarm, without its query. */
   setManifestResponseUrl(url: string): void {
     this.manifestUrl = url.split("?", 1)[0];
-    this.start();
   }
 
   /** True when a stream lists this segment. */
@@ -102,8 +109,7 @@ export class Core<TStream extends Stream = Stream> {
 
   /** Adds a stream, unless it is there. With `properties`, `index` is left empty and made of them. */
   addStreamIfNoneExists(stream: TStream, properties?: StreamProperties): void {
-    const entry = this.streams.add(stream, properties);
-    if (entry) this.running?.addStream(entry);
+    this.streams.add(stream, properties);
   }
 
   /** Adds segments to a stream, with new times where they are there already, and takes others away. Unknown streams are ignored. */
@@ -187,6 +193,10 @@ export class Core<TStream extends Stream = Stream> {
     const { session } = this;
     this.generation += 1;
     this.session = this.running = this.manifestUrl = this.playback = undefined;
+    this.beginning.end();
+    this.beginning = new Beginning();
+    this.begun.clear();
+    this.fetched.clear();
     this.isLive = false;
     this.bandwidth = new BandwidthMeter();
     this.streams.clear();
@@ -195,20 +205,53 @@ export class Core<TStream extends Stream = Stream> {
   }
 
   private async bytesOf(segment: Segment, signal: AbortSignal, progress: LoadProgress): Promise<ArrayBuffer> {
+    const first = await this.firstBytesOf(segment, signal);
+    if (first) return passOn(first, progress);
     const session = await this.start();
     signal.throwIfAborted();
     const entry = this.streams.ofSegment(segment.runtimeId);
-    if (session && entry?.key !== undefined && !session.isBroken) {
+    if (session && entry && !session.isBroken) {
       try {
-        return await session.load(entry.key, segment, signal, progress);
+        return await session.load(entry, segment, signal, progress);
       } catch (error) {
         if (signal.aborted || !session.isBroken) throw error;
       }
     }
-    const data = await loadPlainly(entry ? this.streamConfig(entry.stream) : this.config.mainStream, segment, signal);
-    progress.onProgress?.(data.byteLength);
-    progress.onChunk?.(new Uint8Array(data.slice(0)));
-    return data;
+    return passOn(await loadPlainly(entry ? this.streamConfig(entry.stream) : this.config.mainStream, segment, signal), progress);
+  }
+
+  /**
+   * The first segment of a presentation, from the origin at once: nobody could give it sooner, and the page has enough to do until it plays. So
+   * also where the player wants it again, of another quality perhaps. Nothing when it is not the first, or does not come; then the engine is
+   * asked, which knows more sources.
+   */
+  private async firstBytesOf(segment: Segment, signal: AbortSignal): Promise<ArrayBuffer | undefined> {
+    const { generation, beginning } = this;
+    const entry = this.streams.ofSegment(segment.runtimeId);
+    if (!entry || this.running || segment.startTime > (this.begun.get(entry.stream.type) ?? Infinity)) return undefined;
+    this.begun.set(entry.stream.type, segment.startTime);
+    beginning.wanted();
+    void this.start();
+    try {
+      const fetched = await fetchSegment(this.streamConfig(entry.stream), segment, signal);
+      if (generation === this.generation) {
+        // Players may take their buffer away.
+        this.share(entry, segment.runtimeId, { ...fetched, data: fetched.data.slice(0) });
+        beginning.given();
+      }
+      return fetched.data;
+    } catch (error) {
+      beginning.end();
+      if (signal.aborted) throw error;
+      return undefined;
+    }
+  }
+
+  /** Gives the engine a segment that came without it, as soon as it runs. */
+  private share(entry: StreamEntry<TStream>, segmentRuntimeId: string, fetched: FetchedSegment): void {
+    const segment = entry.stream.segments.get(segmentRuntimeId);
+    if (!this.running) this.fetched.set(entry.stream.type, { segmentRuntimeId, fetched });
+    else if (segment) this.running.takeFetched(entry, segment, fetched);
   }
 
   /** Starts an engine where none is. Resolves to nothing when there is none to be had; playback goes on without. */
@@ -219,6 +262,8 @@ export class Core<TStream extends Stream = Stream> {
 
   private async open(): Promise<EngineSession<TStream> | undefined> {
     const { generation, streams, listeners, bandwidth } = this;
+    await this.beginning.over;
+    if (generation !== this.generation) return undefined;
     try {
       const session = await EngineSession.open({
         streams,
@@ -228,8 +273,7 @@ export class Core<TStream extends Stream = Stream> {
         isLive: () => this.isLive,
         manifestUrl: () => this.manifestUrl ?? "",
       });
-      // What was loaded meanwhile may belong to another presentation; `destroy` ends this one.
-      if (generation === this.generation) this.run(session);
+      await this.run(session, generation);
       return session;
     } catch (error) {
       console.warn("p2p-media: playing without peers:", error);
@@ -237,12 +281,27 @@ export class Core<TStream extends Stream = Stream> {
     }
   }
 
-  /** Tells a fresh engine all that is known. */
-  private run(session: EngineSession<TStream>): void {
+  /**
+   * Tells a fresh engine what is known, step by step: all of it at once would hold the page up, for the engine's code is new to the browser. Streams it
+   * hears of when they are played. What came meanwhile may belong to another presentation; `destroy` ends this engine then.
+   */
+  private async run(session: EngineSession<TStream>, generation: number): Promise<void> {
+    await nextTask();
+    if (generation !== this.generation) return;
     this.running = session;
-    for (const entry of this.streams.all()) session.addStream(entry);
-    if (this.playback) session.setPlayhead(this.playback.position, this.playback.rate);
     networkInformation()?.addEventListener?.("change", this.connectionChanged);
+    if (this.playback) session.setPlayhead(this.playback.position, this.playback.rate);
+    for (const [type, { segmentRuntimeId, fetched }] of [...this.fetched]) {
+      const entry = this.streams.ofSegment(segmentRuntimeId);
+      this.fetched.delete(type);
+      if (!entry) continue;
+      session.addStream(entry);
+      await nextTask();
+      if (generation !== this.generation) return;
+      this.share(entry, segmentRuntimeId, fetched);
+      await nextTask();
+      if (generation !== this.generation) return;
+    }
   }
 
   private setConfig(config: DefinedCoreConfig): void {
@@ -259,4 +318,11 @@ export class Core<TStream extends Stream = Stream> {
   private streamConfig({ type }: Stream): StreamConfig {
     return type === "main" ? this.config.mainStream : this.config.secondaryStream;
   }
+}
+
+/** Gives a player what it might have got piece by piece. */
+function passOn(data: ArrayBuffer, progress: LoadProgress): ArrayBuffer {
+  progress.onProgress?.(data.byteLength);
+  progress.onChunk?.(new Uint8Array(data.slice(0)));
+  return data;
 }

@@ -5,6 +5,7 @@ import { defaultMemoryLimit, engineOptions } from "./config.js";
 import { type EngineModule, generateStreamShortId, loadEngine } from "./engine.js";
 import type { EventListeners } from "./event_listeners.js";
 import { EngineHost } from "./host.js";
+import type { FetchedSegment } from "./plain_loader.js";
 import { CustomStore, MemoryStore, type SegmentStore } from "./segment_store.js";
 import type { Changes, StreamEntry, StreamTable } from "./stream_table.js";
 import type { CoreEventMap, CoreStats, DefinedCoreConfig, LoadProgress, Segment, Stream } from "./types.js";
@@ -44,8 +45,9 @@ export class EngineSession<TStream extends Stream> {
     return new EngineSession(module, engine, store, surroundings);
   }
 
-  /** Tells the engine of a stream with its segments. */
-  addStream(entry: StreamEntry<TStream>): void {
+  /** The engine's number for a stream, of which it is told when it is first played: a manifest may list dozens. */
+  addStream(entry: StreamEntry<TStream>): number | undefined {
+    if (entry.key !== undefined) return entry.key;
     const { config, manifestUrl, streams } = this.surroundings;
     const { mainStream, secondaryStream } = config();
     const isSecondary = entry.stream.type === "secondary";
@@ -54,12 +56,13 @@ export class EngineSession<TStream extends Stream> {
     Object.assign(entry.stream, { index: streamId });
     entry.swarmBase = (isSecondary ? secondaryStream : mainStream).swarmId ?? manifestUrl();
     const key = this.attempt(() => this.engine.addStream(isSecondary, entry.swarmBase, streamId));
-    if (key === undefined) return;
+    if (key === undefined) return undefined;
     streams.setKey(entry, key);
     this.updateStream(entry, { added: [...entry.stream.segments.values()], removed: [] });
+    return key;
   }
 
-  /** Tells the engine what changed in a stream. */
+  /** Tells the engine what changed in a stream that it knows. */
   updateStream(entry: StreamEntry<TStream>, { added, removed }: Changes): void {
     const { key } = entry;
     if (key === undefined) return;
@@ -79,10 +82,10 @@ export class EngineSession<TStream extends Stream> {
   }
 
   /** All bytes of a segment. Rejects when they will not come, or `signal` aborts. */
-  async load(key: number, segment: Segment, signal: AbortSignal, { onProgress, onChunk }: LoadProgress): Promise<ArrayBuffer> {
-    const entry = this.surroundings.streams.ofKey(key);
-    if (entry && this.store instanceof CustomStore) this.store.requested(entry, segment);
-    const request = this.attempt(() => this.engine.requestSegment(key, segment.externalId));
+  async load(entry: StreamEntry<TStream>, segment: Segment, signal: AbortSignal, { onProgress, onChunk }: LoadProgress): Promise<ArrayBuffer> {
+    const key = this.addStream(entry);
+    if (this.store instanceof CustomStore) this.store.requested(entry, segment);
+    const request = key === undefined ? undefined : this.attempt(() => this.engine.requestSegment(key, segment.externalId));
     if (!request) throw new Error("the engine is broken");
     const cancel = (): void => request.cancel();
     signal.addEventListener("abort", cancel);
@@ -96,6 +99,14 @@ export class EngineSession<TStream extends Stream> {
       signal.removeEventListener("abort", cancel);
       request.free();
     }
+  }
+
+  /** Takes over a segment that came without the engine, to share it. */
+  takeFetched(entry: StreamEntry<TStream>, segment: Segment, { data, responseMs, bodyMs }: FetchedSegment): void {
+    const key = this.addStream(entry);
+    if (key === undefined) return;
+    if (this.store instanceof CustomStore) this.store.requested(entry, segment);
+    this.attempt(() => this.engine.takeFetched(key, segment.externalId, new Uint8Array(data), responseMs, bodyMs));
   }
 
   /** Follows the configuration. */
