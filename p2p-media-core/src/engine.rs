@@ -242,8 +242,11 @@ impl Engine {
         let overdue = self.deadlines.next().map_or(Duration::ZERO, |at| self.now.since(at));
         if overdue > STANDSTILL {
             for download in self.downloads.by_segment.values_mut() {
-                if let Source::Http(transfer) = &mut download.source {
-                    transfer.last_byte_at = self.now;
+                let later = download.later.iter_mut().map(|stretch| &mut stretch.source);
+                for source in std::iter::once(&mut download.source).chain(later) {
+                    if let Source::Http(transfer) = source {
+                        transfer.last_byte_at = self.now;
+                    }
                 }
             }
             for peer in self.peers.values_mut() {

@@ -5,6 +5,7 @@ mod common;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use bytes::Bytes;
 use common::{assert_played_well, film, live, segment};
 use p2p_media_core::media::{SegmentId, StreamKey};
 use p2p_media_core::peer_protocol::{Command, RequestId};
@@ -86,6 +87,61 @@ fn the_origin_brings_only_what_a_slow_peer_does_not() {
 fn a_source_that_closes_amid_its_stretch_costs_no_stall() {
     let report = watch_with_slow_peers(4, Some(40_000));
     assert!(report.offload() > 0.5, "{report}");
+}
+
+/// A live viewer and a peer that answers requests for its segments in this way.
+fn watch_with(answer: impl Fn(SegmentId, RequestId, Bytes) -> Vec<Act> + Copy + 'static) -> Report {
+    let mut simulation = Simulation::new(1, live());
+    let presentation = live();
+    let mut served = None;
+    let script = move |seen: Seen| match seen {
+        Seen::Opened => {
+            let loaded = (0..200).map(SegmentId).collect();
+            command(&Command::Announcement { loaded, loading: Vec::new(), relaying: Some(Vec::new()) })
+        }
+        // As from one that has handed out all already.
+        Seen::Command(Command::Request { request, .. }) if served == Some(request) => Vec::new(),
+        Seen::Command(Command::Request { segment: id, request, first_byte, last_byte }) => {
+            served = Some(request);
+            let whole = presentation.bytes_of(segment(id.0));
+            let end = last_byte.map_or(whole.len(), |last| whole.len().min(last as usize + 1));
+            let bytes = whole.slice(first_byte as usize..end);
+            [vec![Act::StopSending], answer(id, request, bytes)].concat()
+        }
+        Seen::Command(Command::Cancel { .. }) => vec![Act::StopSending],
+        _ => Vec::new(),
+    };
+    simulation.add_scripted_peer(0.0, ScriptedPeer::new(1, StreamKey(0), Box::new(script)));
+    simulation.add_viewer(1.0, ViewerOptions::live(6.0));
+    simulation.run_until(60.0);
+    let report = simulation.report();
+    assert_played_well(&report);
+    report
+}
+
+/// So many bytes a second, in small messages.
+fn paced(bytes: &Bytes, bytes_per_s: f64) -> Vec<Act> {
+    const MESSAGE_BYTES: usize = 8_000;
+    let message = |from: usize| Act::Send(from as f64 / bytes_per_s, bytes.slice(from..bytes.len().min(from + MESSAGE_BYTES)));
+    (0..bytes.len()).step_by(MESSAGE_BYTES).map(message).collect()
+}
+
+#[test]
+fn a_peer_that_falls_silent_just_before_the_end_costs_no_stall() {
+    let report = watch_with(|id, request, bytes| {
+        let data = Command::Data { segment: id, request, remaining: Some(bytes.len() as u64) };
+        [command(&data), paced(&bytes.slice(..bytes.len() - 1_000), 400_000.0)].concat()
+    });
+    assert!(report.offload() > 0.5, "{report}");
+}
+
+#[test]
+fn a_peer_that_is_wrong_about_the_size_costs_no_stall() {
+    watch_with(|id, request, bytes| {
+        let shorter = bytes.slice(..bytes.len() - 100_000);
+        let data = Command::Data { segment: id, request, remaining: Some(shorter.len() as u64) };
+        [command(&data), paced(&shorter, 130_000.0)].concat()
+    });
 }
 
 #[test]

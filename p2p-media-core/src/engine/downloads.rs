@@ -155,6 +155,13 @@ impl Download {
         HttpRequest { url: self.segment.url.clone(), first: begin.saturating_add(offset), last }
     }
 
+    /// Where a fetch ends that was made by [`Self::over_http`]; `None` when it brings all that there is. The stretches may have changed meanwhile.
+    pub(super) fn end_of_fetch(&self, request: &HttpRequest) -> Option<u64> {
+        let begin = self.segment.byte_range.map_or(0, |range| range.first);
+        let asked = request.last.map(|last| last.saturating_add(1).saturating_sub(begin));
+        asked.map(|end| self.total.map_or(end, |total| total.min(end)))
+    }
+
     /// The size that players may be told before the end.
     pub(super) fn sure_total(&self) -> Option<u64> {
         self.total.filter(|_| !self.held_back && !self.total_is_hearsay)
@@ -256,5 +263,18 @@ mod tests {
         assert_eq!((download.remaining(), download.any_peer_may_go_on()), (Some(60), true));
         download.start_over();
         assert_eq!(download.remaining(), Some(100));
+    }
+
+    #[test]
+    fn a_fetch_is_judged_by_what_it_was_asked_for() {
+        let segment = Segment { id: SegmentId(1), url: "u".into(), byte_range: None, start: 0.0, duration: 1.0, form: SegmentForm::Whole };
+        let mut download = Download::new(segment, StreamKind::Main, Timestamp::ZERO, false);
+        let (until_40, all) = (download.over_http(10, Some(40)), download.over_http(10, None));
+        assert_eq!((download.end_of_fetch(&until_40), download.end_of_fetch(&all)), (Some(40), None));
+        // What follows was given up meanwhile, and the size is known.
+        download.total = Some(100);
+        assert_eq!(download.end_of_fetch(&until_40), Some(40));
+        download.total = Some(30);
+        assert_eq!(download.end_of_fetch(&until_40), Some(30), "the origin has no more");
     }
 }

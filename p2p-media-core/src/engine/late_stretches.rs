@@ -127,11 +127,14 @@ impl Engine {
         } else if let Some(download) = self.downloads.by_segment.get(&key)
             && let Some(size) = head.range_total.filter(|_| download.segment.byte_range.is_none())
         {
-            if download.total.is_none_or(|total| total == size) {
-                self.set_total(key, size);
-            } else {
-                self.stretch_fetch_failed(key, place, RequestError::HttpBytesMismatch { expected: download.total.unwrap_or(0), got: size });
+            match download.total {
+                Some(total) if total != size && (!download.total_is_hearsay || size < download.bytes.len()) => {
+                    self.stretch_fetch_failed(key, place, RequestError::HttpBytesMismatch { expected: total, got: size });
+                }
+                // The origin is right. What was divided by what a peer had said is divided anew.
+                _ => self.set_total(key, size),
             }
+            self.dirty_streams.insert(key.stream);
         }
         true
     }
@@ -157,17 +160,17 @@ impl Engine {
 
     /// The response of a fetch of a stretch after the first has ended; false when it is none of these.
     pub(super) fn stretch_end(&mut self, id: HttpId) -> bool {
-        let Some((key, place, _)) = self.later_fetch(id) else { return false };
+        let Some((key, place, transfer)) = self.later_fetch(id) else { return false };
+        let request = transfer.request.clone();
         let Some(download) = self.downloads.by_segment.get(&key) else { return true };
-        match download.end_at(place) {
-            Some(end) if download.reached_at(place) < end => {
-                let got = download.reached_at(place);
-                self.stretch_fetch_failed(key, place, RequestError::HttpBytesMismatch { expected: end, got });
+        let got = download.reached_at(place);
+        match download.end_of_fetch(&request).or(download.total) {
+            Some(expected) if got < expected => {
+                self.stretch_fetch_failed(key, place, RequestError::HttpBytesMismatch { expected, got });
             }
             Some(_) => self.stretch_fetched(key, place),
             None => {
-                let size = download.reached_at(place);
-                self.set_total(key, size);
+                self.set_total(key, got);
                 self.stretch_fetched(key, place);
             }
         }

@@ -131,18 +131,16 @@ impl Engine {
         if self.stretch_end(id) {
             return;
         }
-        let Some((key, _)) = self.http_transfer(id) else { return };
+        let Some((key, transfer)) = self.http_transfer(id) else { return };
+        let request = transfer.request.clone();
         let Some(download) = self.downloads.by_segment.get(&key) else { return };
-        match download.end().filter(|_| !download.total_is_hearsay || !download.later.is_empty()) {
-            Some(_) if download.remaining() != Some(0) => {
-                let expected = download.end().unwrap_or(0);
-                let got = download.bytes.len();
-                self.http_failed(id, RequestError::HttpBytesMismatch { expected, got });
-            }
+        let got = download.bytes.len();
+        // What it was asked for counts: less may have been wanted then than is missing now.
+        match download.end_of_fetch(&request).or_else(|| download.total.filter(|_| !download.total_is_hearsay)) {
+            Some(expected) if got < expected => self.http_failed(id, RequestError::HttpBytesMismatch { expected, got }),
             Some(_) => self.http_completed(id),
             None => {
-                let size = download.bytes.len();
-                self.set_total(key, size);
+                self.set_total(key, got);
                 self.http_completed(id);
             }
         }

@@ -148,7 +148,8 @@ impl Peer {
         let download = self.download.as_ref()?;
         let missing = missing? as f64;
         match download.rate(now) {
-            Some(rate) => Some(missing / rate.max(1.0)),
+            // Nobody knows how long a silence lasts: about as long again.
+            Some(rate) => Some((missing / rate.max(1.0)).max(now.since(download.last_byte_at).as_secs_f64())),
             // Not a byte yet, but it had no time to answer either.
             None => Some(self.estimate_s(missing)).filter(|_| now < download.asked_at + ANSWER_TIME),
         }
@@ -158,7 +159,7 @@ impl Peer {
 impl PeerDownload {
     /// True when it is less than a whole segment.
     pub(super) const fn is_stretch(&self) -> bool {
-        self.first_byte > 0 || self.incoming.has_end()
+        self.first_byte > 0 || self.incoming.end().is_some()
     }
 
     /// Bytes per second so far, once there is something to tell from.

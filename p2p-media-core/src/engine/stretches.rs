@@ -174,7 +174,9 @@ impl Engine {
         let Some(Source::Peer(connection)) = download.source_at(place) else { return };
         let connection = *connection;
         let Some(peer) = self.peers.get_mut(&connection).filter(|peer| peer.passes_on()) else { return };
-        let Some(transfer) = peer.download.as_mut() else { return };
+        // It may have been asked for less before, when what follows was to come from elsewhere.
+        let is_shorter = |transfer: &&mut PeerDownload| transfer.incoming.end().is_none_or(|end| at < end);
+        let Some(transfer) = peer.download.as_mut().filter(is_shorter) else { return };
         transfer.incoming.end_at(at);
         let (segment, request, first_byte) = (transfer.incoming.segment(), transfer.incoming.request(), transfer.first_byte);
         self.send_command(connection, &Command::Request { segment, request, first_byte, last_byte: Some(at.saturating_sub(1)) });
@@ -251,8 +253,6 @@ impl Engine {
     pub(super) fn first_stretch_completed(&mut self, key: SegmentKey, source: SegmentSource, peer: Option<PeerId>) {
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
         download.source = Source::None;
-        // Who was asked for all that is missing has brought it, whatever the size.
-        let mut is_all = download.later.is_empty() && download.total.is_none();
         while let Some(next) = self.next_to_join(key) {
             for piece in next.bytes.pieces() {
                 self.take_bytes(key, piece.clone());
@@ -266,7 +266,8 @@ impl Engine {
         }
         self.dirty_streams.insert(key.stream);
         let Some(download) = self.downloads.by_segment.get(&key) else { return };
-        is_all |= download.total.is_some_and(|total| download.bytes.len() >= total);
+        // Who was asked for all that is missing has told the size by now; of one who was not, the rest may have come to nothing meanwhile.
+        let is_all = download.total.is_some_and(|total| download.bytes.len() >= total);
         if is_all && matches!(download.source, Source::None) {
             self.all_bytes_here(key, source, peer);
         }

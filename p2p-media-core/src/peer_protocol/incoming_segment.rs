@@ -19,6 +19,8 @@ pub struct IncomingSegment {
     segment: SegmentId,
     request: RequestId,
     first_byte: u64,
+    /// The byte after the last one that has come.
+    reached: u64,
     total: Option<u64>,
     /// The peer may leave the size open.
     may_be_open: bool,
@@ -80,7 +82,7 @@ impl IncomingSegment {
     /// the rest of a segment (`first_byte` > 0) when the size is known: whatever the peer then says is checked against it. Without a known
     /// size the peer's word is taken.
     pub const fn new(segment: SegmentId, request: RequestId, first_byte: u64, total: Option<u64>) -> Self {
-        Self { segment, request, first_byte, total, may_be_open: false, end: None, state: State::Requested }
+        Self { segment, request, first_byte, reached: first_byte, total, may_be_open: false, end: None, state: State::Requested }
     }
 
     /// The same from a peer that may be loading the segment itself, so that neither side need know the size (our extension): any `first_byte`
@@ -90,15 +92,18 @@ impl IncomingSegment {
         Self { may_be_open: true, ..self }
     }
 
-    /// No byte from `end` on is wanted (our extension). The peer may have said already how many come until a later end; who has got all until this
-    /// one drops the download.
+    /// No byte from `end` on is wanted (our extension). The peer may have said already how many come until a later end. A request is only ever
+    /// shortened: an end that was asked for before stays where it is if it is the nearer one.
     pub const fn end_at(&mut self, end: u64) {
-        self.end = Some(end);
+        self.end = match self.end {
+            Some(before) if before < end => Some(before),
+            _ => Some(end),
+        };
     }
 
-    /// True when the end of the segment is not wanted.
-    pub const fn has_end(&self) -> bool {
-        self.end.is_some()
+    /// The byte after the last one wanted; `None` when all are wanted to the end of the segment.
+    pub const fn end(&self) -> Option<u64> {
+        self.end
     }
 
     /// The segment asked for.
@@ -129,9 +134,13 @@ impl IncomingSegment {
         }
     }
 
-    /// True when every byte is here, whether or not the peer has confirmed it.
+    /// True when every byte that is wanted is here, whether or not the peer has confirmed it.
     pub const fn has_all(&self) -> bool {
-        matches!(self.state, State::Receiving(Missing::Exactly(0)))
+        match (self.state, self.end) {
+            (State::Receiving(Missing::Exactly(0)), _) => true,
+            (State::Receiving(_), Some(end)) => self.reached >= end,
+            _ => false,
+        }
     }
 
     /// A command arrived.
@@ -139,10 +148,10 @@ impl IncomingSegment {
         let ours = |segment: SegmentId, request: RequestId| segment == self.segment && request == self.request;
         match (self.state, command) {
             (State::Requested, Command::Data { segment, request, remaining }) if ours(*segment, *request) => self.start(*remaining),
-            (State::Receiving(Missing::AtMost(most)), Command::Data { segment, request, remaining: Some(remaining) })
+            (State::Receiving(Missing::AtMost(_)), Command::Data { segment, request, remaining: Some(remaining) })
                 if ours(*segment, *request) =>
             {
-                self.size_told(most, *remaining)
+                self.size_told(*remaining)
             }
             (State::Receiving(missing), Command::Completed { segment, request }) => match missing {
                 _ if !ours(*segment, *request) => self.violated(PeerMisbehaved::CompletedOther),
@@ -150,8 +159,8 @@ impl IncomingSegment {
                 Missing::Exactly(missing) => self.violated(PeerMisbehaved::CompletedEarly { missing }),
                 // No segment is empty.
                 Missing::AtMost(MAX_SEGMENT_BYTES) => self.ended(IncomingStep::Absent),
-                Missing::AtMost(most) => {
-                    self.total = Some(MAX_SEGMENT_BYTES - most);
+                Missing::AtMost(_) => {
+                    self.told_to_end_at(self.reached);
                     self.ended(IncomingStep::Completed)
                 }
             },
@@ -172,6 +181,7 @@ impl IncomingSegment {
                 Missing::AtMost(most) => PeerMisbehaved::SegmentTooLarge { bytes: MAX_SEGMENT_BYTES.saturating_add(arrived - most) },
             });
         };
+        self.reached += arrived;
         self.state = State::Receiving(match missing {
             Missing::Exactly(_) => Missing::Exactly(left),
             Missing::AtMost(_) => Missing::AtMost(left),
@@ -212,8 +222,8 @@ impl IncomingSegment {
     }
 
     /// So many bytes come in answer to the request, those included that came before it was known.
-    fn size_told(&mut self, most: u64, announced: u64) -> IncomingStep {
-        let arrived = MAX_SEGMENT_BYTES.saturating_sub(self.first_byte) - most;
+    fn size_told(&mut self, announced: u64) -> IncomingStep {
+        let arrived = self.reached - self.first_byte;
         let total = self.first_byte.saturating_add(announced);
         if total > MAX_SEGMENT_BYTES {
             return self.violated(PeerMisbehaved::SegmentTooLarge { bytes: total });
@@ -224,11 +234,16 @@ impl IncomingSegment {
         if total == 0 {
             return self.ended(IncomingStep::Absent);
         }
-        if self.end.is_none_or(|end| total < end) {
-            self.total = Some(total);
-        }
+        self.told_to_end_at(total);
         self.state = State::Receiving(Missing::Exactly(missing));
         IncomingStep::SizeTold
+    }
+
+    /// What ends where no more was wanted need not be the end of the segment.
+    fn told_to_end_at(&mut self, at: u64) {
+        if self.end.is_none_or(|end| at < end) {
+            self.total = Some(at);
+        }
     }
 
     fn violated(&mut self, misbehaved: PeerMisbehaved) -> IncomingStep {
@@ -313,6 +328,34 @@ mod tests {
         let mut told_later = download(0, None);
         told_later.on_command(&data(None));
         assert_eq!(told_later.on_command(&data(Some(0))), IncomingStep::Absent);
+    }
+
+    #[test]
+    fn the_end_of_a_stretch_is_not_taken_for_the_end_of_the_segment() {
+        for (arrived, total) in [(40, None), (30, Some(40))] {
+            let mut stretch = download(10, None);
+            stretch.end_at(50);
+            stretch.on_command(&data(None));
+            stretch.on_payload(bytes(arrived));
+            assert_eq!((stretch.on_command(&COMPLETED), stretch.total()), (IncomingStep::Completed, total));
+        }
+    }
+
+    #[test]
+    fn a_request_is_only_ever_shortened_and_has_all_at_its_end() {
+        let mut stretch = download(10, None);
+        stretch.end_at(50);
+        stretch.end_at(60);
+        stretch.on_command(&data(Some(90)));
+        stretch.on_payload(bytes(39));
+        assert!(!stretch.has_all());
+        stretch.on_payload(bytes(1));
+        assert!(stretch.has_all(), "the peer may send no more than what was asked for first");
+        let mut open = download(10, None);
+        open.end_at(50);
+        open.end_at(60);
+        open.on_command(&data(Some(40)));
+        assert_eq!(open.total(), None, "the end asked for is not the segment's");
     }
 
     #[test]
