@@ -51,6 +51,7 @@ impl Engine {
         // What should be with all soon is soonest with all if one gets it after the other: who has it first passes it on meanwhile.
         let after = download.last_follower.filter(|last| download.is_paced() && *last != connection);
         download.last_follower = Some(connection);
+        self.uploads.in_turn += usize::from(after.is_some());
         peer.upload = Some(Upload { size_is_told: total.is_some(), after, turn: self.uploads.turns, state, ..*asked });
         let remaining = total.map(|total| total.min(asked.end) - asked.first_byte);
         let data = Command::Data { segment: key.id, request: asked.request, remaining };
@@ -145,6 +146,9 @@ impl Engine {
 
     /// A peer has got some of what was under way: perhaps it is another's turn.
     pub(super) fn continue_uploads_after(&mut self, connection: ConnectionId) {
+        if self.uploads.in_turn == 0 {
+            return;
+        }
         let is_next = |upload: &Upload| upload.after == Some(connection);
         let next = self.peers.iter().filter(|(_, peer)| peer.upload.as_ref().is_some_and(is_next));
         for next in next.map(|(next, _)| *next).collect::<Vec<_>>() {

@@ -104,6 +104,7 @@ impl Engine {
         }
         self.peer_download_failed(connection, error);
         let Some(peer) = self.peers.remove(&connection) else { return };
+        self.uploads.unsent_bytes -= peer.unsent_bytes;
         if let Some(swarm) = self.streams.get_mut(&peer.stream).and_then(|state| state.swarm.as_mut()) {
             swarm.connected.remove(&connection);
         }

@@ -124,9 +124,6 @@ impl Engine {
     /// The stretch that would be here last, if another peer is free to bring a part of it, and where that part would begin.
     fn next_division(&self, key: SegmentKey) -> Option<(Place, u64, ConnectionId)> {
         let download = self.downloads.by_segment.get(&key)?;
-        if !self.may_be_divided(key) {
-            return None;
-        }
         let size = self.size_or_guess(key, download)?;
         let running = (0..=download.later.len()).filter_map(|place| {
             let end = download.end_at(place).unwrap_or(size);
@@ -137,7 +134,7 @@ impl Engine {
             Some((missing / rate, place, end, missing, rate))
         });
         let (seconds, place, end, missing, rate) = running.max_by(|a, b| a.0.total_cmp(&b.0))?;
-        if seconds < LONG_STRETCH_S {
+        if seconds < LONG_STRETCH_S || !self.may_be_divided(key) {
             return None;
         }
         let peer = self.best_peer(key).filter(|peer| self.peers.get(peer).is_some_and(Peer::passes_on))?;
@@ -151,11 +148,13 @@ impl Engine {
     /// True while it is worthwhile to have a stretch of a segment from another source at the same time.
     pub(super) fn may_be_divided(&self, key: SegmentKey) -> bool {
         let (Some(download), Some(state)) = (self.downloads.by_segment.get(&key), self.streams.get(&key.stream)) else { return false };
+        if download.segment.form != SegmentForm::Whole || download.held_back || download.later.len() + 1 >= MOST_SOURCES {
+            return false;
+        }
         let origin_rate = self.origin_speed.bytes_per_s(download.kind);
         let peers = state.swarm.iter().flat_map(|swarm| swarm.connected.iter()).filter_map(|connection| self.peers.get(connection));
         let fastest = peers.filter_map(|peer| peer.speed.bytes_per_s.get()).chain(origin_rate).fold(0.0, f64::max);
-        let is_wide = state.bytes_per_media_s.get().is_some_and(|rate| fastest >= rate * WIDE_LINE);
-        is_wide && download.segment.form == SegmentForm::Whole && !download.held_back && download.later.len() + 1 < MOST_SOURCES
+        state.bytes_per_media_s.get().is_some_and(|rate| fastest >= rate * WIDE_LINE)
     }
 
     /// Seconds until a peer has sent so many bytes of the download that it is busy with.

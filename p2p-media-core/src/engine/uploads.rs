@@ -73,6 +73,10 @@ pub(super) struct UploadQueue {
     /// Peers that follow a transfer of ours, without a slot.
     pub(super) following: usize,
     pub(super) turns: u64,
+    /// Uploads that wait for another's turn.
+    pub(super) in_turn: usize,
+    /// Bytes handed out to all peers that have not left yet.
+    pub(super) unsent_bytes: usize,
     pub(super) uplink: Uplink,
     limit_bytes_per_s: Option<u64>,
     allowance_bytes: f64,
@@ -86,6 +90,8 @@ impl UploadQueue {
             active: 0,
             following: 0,
             turns: 0,
+            in_turn: 0,
+            unsent_bytes: 0,
             uplink: Uplink::new(),
             limit_bytes_per_s,
             allowance_bytes: 0.0,
@@ -181,6 +187,7 @@ impl Engine {
         let Some(peer) = self.peers.get_mut(&connection) else { return };
         let Some(upload) = peer.upload.take() else { return };
         peer.last_upload = Some((upload.segment.id, upload.request));
+        self.uploads.in_turn -= usize::from(upload.after.is_some());
         match upload.state {
             UploadState::Waiting => self.uploads.waiting.retain(|waiting| *waiting != connection),
             // The read goes on and stays in the books, or a peer could begin any number of them.
@@ -259,15 +266,16 @@ impl Engine {
     /// Bytes left for a peer: there is room for more.
     pub(super) fn peer_sent(&mut self, connection: ConnectionId, bytes: usize) {
         if let Some(peer) = self.peers.get_mut(&connection) {
-            peer.unsent_bytes = peer.unsent_bytes.saturating_sub(bytes);
+            let left = bytes.min(peer.unsent_bytes);
+            peer.unsent_bytes -= left;
+            self.uploads.unsent_bytes -= left;
             // What is passed on at the pace at which it is made says nothing about the uplink.
             let upload = peer.upload.as_ref().and_then(|upload| self.downloads.by_segment.get(&upload.segment));
             if upload.is_some_and(Download::is_paced) {
                 self.uploads.uplink.stop();
             } else {
                 let receivers = self.uploads.active + self.uploads.following;
-                let is_busy = self.peers.values().any(|peer| peer.unsent_bytes > 0);
-                self.uploads.uplink.sent(self.now, bytes, receivers, is_busy);
+                self.uploads.uplink.sent(self.now, bytes, receivers, self.uploads.unsent_bytes > 0);
             }
             self.continue_upload(connection);
             self.continue_uploads_after(connection);
@@ -319,6 +327,7 @@ impl Engine {
             *offset += chunk.len() as u64;
             *moved_at = self.now;
             peer.unsent_bytes += chunk.len();
+            self.uploads.unsent_bytes += chunk.len();
             peer.useful_at = self.now;
             let (bytes, id) = (chunk.len(), peer.id);
             self.uploads.pay(bytes);
@@ -344,6 +353,7 @@ impl Engine {
         }
         for frame in frames {
             peer.unsent_bytes += frame.len();
+            self.uploads.unsent_bytes += frame.len();
             self.outputs.push_back(Output::SendToPeer(connection, frame.clone()));
         }
     }
