@@ -27,6 +27,8 @@ mod segment_list;
 mod stored_segments;
 mod streams;
 mod stretches;
+#[cfg(test)]
+mod tests;
 mod throughput;
 mod uplink;
 mod uploads;

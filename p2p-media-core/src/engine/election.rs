@@ -36,9 +36,7 @@ impl Engine {
         let members = self.swarm_members(key.stream) as f64;
         let mut wait_s = (time_s / f64::from(ranks)).clamp(SHORTEST_RANK_WAIT_S, LONGEST_RANK_WAIT_S) * f64::from(rank);
         if members > MOST_SEEN_MEMBERS * f64::from(ranks) {
-            let step_of = |members: f64| (members / WINNERS).log2().max(0.0);
-            let step_s = (time_s / (step_of(members) + 1.0)).clamp(SHORTEST_STEP_S, LONGEST_RANK_WAIT_S);
-            wait_s = step_s * step_of(ours as f64 / u64::MAX as f64 * members);
+            wait_s = lottery_wait_s(ours as f64 / u64::MAX as f64, members, time_s);
         }
         if self.uplink_is_weak(key.stream) {
             wait_s += LONGEST_RANK_WAIT_S;
@@ -67,5 +65,29 @@ impl Engine {
             let comes_here = |announced: &Announced| announced.is_empty() || before.iter().any(|ids| announced.touches(ids));
             peer.id.is_ours() && peer.announced.as_ref().is_some_and(comes_here)
         })
+    }
+}
+
+/// Seconds that the holder of a lot, from 0 to 1, waits before it fetches, in a swarm of so many members and with so much time.
+fn lottery_wait_s(lot: f64, members: f64, time_s: f64) -> f64 {
+    let step_of = |members: f64| (members / WINNERS).log2().max(0.0);
+    let step_s = (time_s / (step_of(members) + 1.0)).clamp(SHORTEST_STEP_S, LONGEST_RANK_WAIT_S);
+    step_s * step_of(lot * members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn as_many_win_at_once_in_any_swarm_and_all_have_had_their_turn_in_time() {
+        for members in [100.0, 1_000.0, 10_000.0] {
+            let waits_s: Vec<_> =
+                (0..members as u32).map(|index| lottery_wait_s((f64::from(index) + 0.5) / members, members, 3.0)).collect();
+            let at_once = waits_s.iter().filter(|wait_s| **wait_s == 0.0).count();
+            let soon = waits_s.iter().filter(|wait_s| **wait_s <= SHORTEST_STEP_S * 2.0).count();
+            assert_eq!((at_once, soon <= 12), (3, true), "{members}: {soon}");
+            assert!(waits_s.iter().all(|wait_s| *wait_s <= 3.0) && waits_s.last() > Some(&1.0), "{members}: {waits_s:?}");
+        }
     }
 }
