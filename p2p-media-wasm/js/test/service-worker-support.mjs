@@ -26,7 +26,8 @@ export class FakeScope {
   clientsById = new Map();
   claimed = 0;
 
-  constructor(network = () => new Response("from the network")) {
+  /** `navigator` is that of the browser: empty where it is not Chromium. */
+  constructor(network = () => new Response("from the network"), navigator = {}) {
     const scope = {
       addEventListener: (type, listener) => this.listeners.set(type, listener),
       skipWaiting: async () => {},
@@ -38,7 +39,7 @@ export class FakeScope {
     };
     const globals = { Response, Request, Headers, ReadableStream, MessageChannel, DOMException, TypeError, setTimeout, clearTimeout };
     const quiet = { ...console, warn() {} };
-    vm.runInNewContext(workerText, { self: scope, fetch, console: quiet, Uint8Array, Error, ...globals });
+    vm.runInNewContext(workerText, { self: scope, fetch, console: quiet, navigator, Uint8Array, Error, URL, ...globals });
   }
 
   /** A client whose page half answers with `answer`, and says that it serves these directories and manifests. */

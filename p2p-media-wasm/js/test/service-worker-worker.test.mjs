@@ -1,7 +1,7 @@
 // What the worker answers, what it leaves alone, and what it does when a page fails.
 
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { after, FakeScope, giving } from "./service-worker-support.mjs";
 
 const DIRECTORY = "https://o.example/v/";
@@ -47,6 +47,54 @@ test("a range is answered as one", async () => {
   assert.equal(JSON.stringify(client.asked[0].range), '{"start":10,"end":14}');
   const open = await scope.request("a", SEGMENT, { headers: { Range: "bytes=10-" } });
   assert.equal(await open.text(), "from the network");
+});
+
+describe("Chromium's own HLS player", () => {
+  const chromium = { userAgentData: {} };
+  const ofElement = { destination: "video", mode: "no-cors", credentials: "include", headers: { Range: "bytes=0-" } };
+  // As Chromium has it; Node 20 has not.
+  Uint8Array.prototype.toBase64 ??= function () {
+    return Buffer.from(this).toString("base64");
+  };
+
+  test("gets a segment whole, in an answer that was fetched", async () => {
+    const scope = new FakeScope((request) => (typeof request === "string" ? fetch(request) : new Response("from the network")), chromium);
+    const client = scope.client("a", { ...served, answer: giving("one ", "two") });
+    client.hello();
+    const response = await scope.request("a", SEGMENT, ofElement);
+    assert.deepEqual([response.headers.get("content-type"), await response.text()], ["video/mp4", "one two"]);
+    assert.match(response.url, /^data:/);
+    assert.deepEqual([client.asked[0].range, client.asked[0].credentials], [undefined, "same-origin"]);
+    const part = await scope.request("a", SEGMENT, { ...ofElement, headers: { Range: "bytes=5-9" } });
+    assert.equal(await part.text(), "from the network");
+  });
+
+  test("gets a segment that fails from the network", async () => {
+    const scope = new FakeScope(undefined, chromium);
+    scope.client("a", { ...served, answer: (_, port) => ["accepted", "failed"].forEach((is) => port.postMessage({ is })) }).hello();
+    const response = await scope.request("a", SEGMENT, ofElement);
+    assert.deepEqual([await response.text(), scope.fetched[0].mode], ["from the network", "no-cors"]);
+  });
+
+  test("gets manifests that scripts may read, and the others as ever", async () => {
+    const network = ({ mode, url }) => {
+      if (mode === "cors" && url.includes("closed")) throw new TypeError("no CORS");
+      return new Response(mode);
+    };
+    const scope = new FakeScope(network, chromium);
+    scope.client("a", { answer: (_, port) => port.postMessage({ served: { directories: [], manifests: [] } }) }).hello();
+    assert.equal(await scope.request("a", "https://open.example/film", ofElement), undefined, "a film in one file");
+    const ask = async (url) => (await scope.request("a", url, ofElement)).text();
+    assert.equal(await ask("https://open.example/m.m3u8"), "cors");
+    for (let count = 0; count < 2; count++) assert.equal(await ask("https://closed.example/m.m3u8"), "no-cors");
+    assert.deepEqual(scope.fetched.map(({ mode }) => mode), ["cors", "cors", "no-cors", "no-cors"], "a closed origin is asked once");
+  });
+
+  test("is left alone in other browsers", async () => {
+    const scope = new FakeScope();
+    scope.client("a", { ...served, answer: giving("no") }).hello();
+    assert.equal(await scope.request("a", SEGMENT, ofElement), undefined);
+  });
 });
 
 test("what the page refuses, or cannot give, comes from the network", async () => {

@@ -18,7 +18,7 @@ const LONGEST_TIMEOUT_MS: f64 = 2_147_483_647.0;
 #[wasm_bindgen]
 extern "C" {
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
-    fn performance_now() -> f64;
+    pub(super) fn now_ms() -> f64;
     #[wasm_bindgen(js_name = setTimeout)]
     fn set_timeout(callback: &JsValue, milliseconds: f64) -> JsValue;
     #[wasm_bindgen(js_name = clearTimeout)]
@@ -34,7 +34,7 @@ pub struct BrowserClock {
 impl BrowserClock {
     /// A clock that begins now.
     pub fn new() -> Self {
-        Self { began_ms: performance_now() }
+        Self { began_ms: now_ms() }
     }
 }
 
@@ -46,7 +46,7 @@ impl Default for BrowserClock {
 
 impl Clock for BrowserClock {
     fn now(&self) -> Timestamp {
-        Timestamp::from_micros(((performance_now() - self.began_ms) * 1000.0) as u64)
+        Timestamp::from_micros(((now_ms() - self.began_ms) * 1000.0) as u64)
     }
 
     async fn sleep_until(&self, deadline: Timestamp) {

@@ -1,6 +1,6 @@
 //! Peer connections by the browser's `RTCPeerConnection`, with one data channel each.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use futures::future::{Either, select};
@@ -12,7 +12,7 @@ use web_sys::{
     RtcSessionDescriptionInit,
 };
 
-use super::clock::sleep_ms;
+use super::clock::{now_ms, sleep_ms};
 use super::data_channel::{BrowserChannel, Channel};
 use super::text_of;
 use super::watched::Watched;
@@ -23,11 +23,16 @@ const GATHERING_LIMIT_MS: f64 = 5000.0;
 const FURTHER_GATHERING_MS: f64 = 700.0;
 /// How long a connection may take to tell the other side that its channel closes. Ending it at once is an error there.
 const CHANNEL_CLOSING_LIMIT_MS: f64 = 300.0;
+/// The least time between two new connections. Making one waits for threads of the browser's, up to 10 ms, and an announce wants several:
+/// in one task they would hold the page up.
+const SPACING_MS: f64 = 5.0;
 
 /// Makes connections with one configuration.
 #[derive(Clone, Debug)]
 pub struct BrowserTransport {
     configuration: JsValue,
+    /// When the next connection may be made, as `performance.now()` has it.
+    next_at_ms: Rc<Cell<f64>>,
 }
 
 /// A connection. It closes when the last clone, and the channel it gave, is dropped.
@@ -57,23 +62,33 @@ struct State {
 }
 
 impl BrowserTransport {
-    pub(super) const fn new(configuration: JsValue) -> Self {
-        Self { configuration }
+    pub(super) fn new(configuration: JsValue) -> Self {
+        Self { configuration, next_at_ms: Rc::default() }
     }
 
-    fn link(&self) -> Result<Link, JsValue> {
-        Link::new(RtcPeerConnection::new_with_configuration(self.configuration.unchecked_ref::<RtcConfiguration>())?)
+    /// A new connection, in a task of its own.
+    async fn link(&self) -> Result<Link, JsValue> {
+        let now = now_ms();
+        let at = now.max(self.next_at_ms.get());
+        self.next_at_ms.set(at + SPACING_MS);
+        if at > now {
+            sleep_ms(at - now).await;
+        }
+        let link = Link::new(RtcPeerConnection::new_with_configuration(self.configuration.unchecked_ref::<RtcConfiguration>())?);
+        // Others who ask in this very task wait for a later one, however long it has taken.
+        self.next_at_ms.set(self.next_at_ms.get().max(now_ms() + SPACING_MS));
+        link
     }
 
     async fn make_offer(&self, label: &str) -> Result<(BrowserConnection, String), JsValue> {
-        let link = self.link()?;
+        let link = self.link().await?;
         link.take_channel(Channel::new(link.connection.create_data_channel(label)));
         let offer = JsFuture::from(link.connection.create_offer()).await?;
         link.describe(offer.unchecked_ref()).await
     }
 
     async fn make_answer(&self, offer: &str) -> Result<(BrowserConnection, String), JsValue> {
-        let link = self.link()?;
+        let link = self.link().await?;
         link.set_remote(RtcSdpType::Offer, offer).await?;
         let answer = JsFuture::from(link.connection.create_answer()).await?;
         link.describe(answer.unchecked_ref()).await

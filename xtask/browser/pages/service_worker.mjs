@@ -1,4 +1,4 @@
-// Plays a stream with an unchanged player behind the Service Worker: ?player=hlsjs|shaka&src=URL&tracker=URL, and &buffer=SECONDS ahead.
+// Plays a stream with an unchanged player behind the Service Worker: ?player=hlsjs|shaka|element&src=URL&tracker=URL, and &buffer=SECONDS ahead.
 
 import { countedViewer } from "./counters.mjs";
 
@@ -24,6 +24,11 @@ const players = {
     player.configure({ streaming: { bufferingGoal: buffer }, abr: { enabled: false } });
     player.addEventListener("error", ({ detail }) => viewer.errors.push(`Shaka: ${detail?.code} ${detail?.data}`));
     await player.load(src);
+  },
+  /** The player that the browser has for HLS. */
+  element() {
+    video.onerror = () => viewer.errors.push(`video: ${video.error.message}`);
+    video.src = src;
   },
 };
 try {

@@ -67,6 +67,19 @@ describe("chromium alone", () => {
     }
   });
 
+  test("the browser's own HLS player shares, too", { timeout: TEST_TIMEOUT_MS }, async () => {
+    const url = pageOf(setting, { player: "element" });
+    const first = await browser.open(url);
+    await playsOn(first);
+    const second = await browser.open(url);
+    await playsOn(second);
+    await p2pBytes(second);
+    for (const page of [first, second]) {
+      await isFaultless(page);
+      await page.close();
+    }
+  });
+
   test("tabs share one engine, and go on when its tab is closed", { timeout: TEST_TIMEOUT_MS }, async () => {
     const url = pageOf(setting, { buffer: SHORT_BUFFER });
     const first = await browser.open(url);

@@ -13,19 +13,37 @@ const OTHER_NAME = /\.(?:m4[sfiav]|mp4|cmf[avt]|ts|aac|mp3|webm|vtt|key|m?js|css
 const USUAL_HEADER = /^(?:accept|accept-.*|cache-control|cookie|dnt|if-.*|origin|pragma|priority|range|referer|sec-.*|upgrade-insecure-requests|user-agent|x-requested-with)$/;
 
 /**
- * True for what players fetch by script, and nobody else's business: whole or partial GETs that the script may read the answer of. Requests of
- * elements, logins and event streams go their way, and so does what the engine itself asks for.
+ * True for what players fetch, and nobody else's business: GETs by script whose answer the script may read, and those of media elements, which
+ * browsers with an HLS player of their own make for it. Logins and event streams go their way, and so does what the engine itself asks for.
  */
 export function mayBeServed(request: Request): boolean {
   return (
     request.method === "GET" &&
-    request.destination === "" &&
-    (request.mode === "cors" || request.mode === "same-origin") &&
+    (isOfHlsElement(request) || (request.destination === "" && (request.mode === "cors" || request.mode === "same-origin"))) &&
     request.url.startsWith("http") &&
     !request.url.endsWith(OWN_REQUEST_MARK) &&
     !request.headers.has("authorization") &&
     request.headers.get("accept") !== "text/event-stream"
   );
+}
+
+/**
+ * True for a request of a `<video>` or `<audio>` of Chromium's, which plays HLS by itself since version 142 and fetches like any page. Where other
+ * browsers have a player of their own, it does not ask us.
+ */
+export function isOfHlsElement({ destination }: Request): boolean {
+  return (destination === "video" || destination === "audio") && "userAgentData" in navigator;
+}
+
+/** The request as a script may make it: elements need not be able to read what they play, and the credentials of such requests forbid it. */
+export function readable(request: Request, headers: HeadersInit): Request {
+  const mode = request.mode === "no-cors" ? "cors" : request.mode;
+  return new Request(request.url, { headers, mode, credentials: readableCredentials(request), signal: request.signal });
+}
+
+/** The credentials with which a script may ask for what a request asks for. */
+export function readableCredentials({ mode, credentials }: Request): RequestCredentials {
+  return mode === "no-cors" ? "same-origin" : credentials;
 }
 
 /** True for a URL that should be a manifest. */
@@ -50,10 +68,15 @@ export function manifestName(url: string): string {
   return query === undefined || kept.length === 0 ? path : `${path}?${kept.join("&")}`;
 }
 
-/** The range that a request asks for: undefined for the whole, null for one that is not a plain range from here to there. */
-export function requestedRange(header: string | null): RequestedRange | undefined | null {
-  if (header === null) return undefined;
-  const found = /^bytes=(\d{1,15})-(\d{1,15})$/.exec(header.trim());
+/**
+ * The range that a request asks for: undefined for the whole, null for one that is not a plain range from here to there. Elements ask for the
+ * whole as a range without an end; other ranges of theirs are null, for they cannot be answered by us (see `answerForElement`).
+ */
+export function requestedRange(request: Request): RequestedRange | undefined | null {
+  const header = request.headers.get("range")?.trim();
+  if (header === undefined) return undefined;
+  if (isOfHlsElement(request)) return header === "bytes=0-" ? undefined : null;
+  const found = /^bytes=(\d{1,15})-(\d{1,15})$/.exec(header);
   if (!found) return null;
   const [start, end] = [Number(found[1]), Number(found[2])];
   return start <= end ? { start, end } : null;

@@ -1,6 +1,7 @@
 /** Answers a player's request for a segment with what a page's engine has, as it comes. */
 import type { SegmentAnswer, SegmentMessage, SegmentWithdrawal } from "./messages.js";
 import { type Page, PATIENCE_MS } from "./pages.js";
+import { readable } from "./requests.js";
 
 /** An engine that gives no bytes for this long has failed. It waits for peers while there is time, and for parts of segments that are being made. */
 const SILENCE_MS = 10_000;
@@ -107,7 +108,7 @@ async function goOn(
     if (range && start > range.end) return body.close();
     const headers = new Headers(request.headers);
     headers.set("Range", `bytes=${start}-${range?.end ?? ""}`);
-    const response = await fetch(new Request(request.url, { headers, credentials: request.credentials, mode: request.mode }));
+    const response = await fetch(readable(request, headers));
     const isWhole = response.status === 200;
     if (!response.ok || !response.body) throw new TypeError(`the origin answered with status ${response.status}`);
     // Origins that know no ranges send all of it from the beginning.

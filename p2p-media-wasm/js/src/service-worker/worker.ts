@@ -10,13 +10,29 @@
  * workers have no RTCPeerConnection.
  */
 import type { ManifestMessage, ToWorker } from "./messages.js";
+import { answerForElement } from "./element_response.js";
 import { type Page, Pages } from "./pages.js";
-import { isManifestType, looksLikeManifest, manifestName, mayBeManifest, mayBeServed, pageHeaders, requestedRange, timeOfAnswer } from "./requests.js";
+import {
+  isManifestType,
+  isOfHlsElement,
+  looksLikeManifest,
+  manifestName,
+  mayBeManifest,
+  mayBeServed,
+  pageHeaders,
+  readable,
+  readableCredentials,
+  requestedRange,
+  timeOfAnswer,
+} from "./requests.js";
 import { segmentResponse } from "./segment_response.js";
 import type { ExtendableEvent, ExtendableMessageEvent, FetchEvent, WorkerScope } from "./worker_scope.js";
 
 const scope = self as unknown as WorkerScope;
 const pages = new Pages();
+/** Origins whose manifests scripts may not read. */
+const unreadable = new Set<string>();
+const MAX_UNREADABLE = 100;
 
 scope.addEventListener("install", (event: ExtendableEvent) => event.waitUntil(scope.skipWaiting()));
 scope.addEventListener("activate", (event: ExtendableEvent) => event.waitUntil(scope.clients.claim()));
@@ -45,7 +61,8 @@ scope.addEventListener("fetch", (event: FetchEvent) => {
     return;
   }
   const mayBeSegment = pages.candidates(page, request.url).length > 0 || page.reading.size > 0;
-  if (looksLikeManifest(request.url) || mayBeSegment || mayBeManifest(request.url)) event.respondWith(respond(event, page));
+  const mayBeOfOtherName = !isOfHlsElement(request) && mayBeManifest(request.url);
+  if (looksLikeManifest(request.url) || mayBeSegment || mayBeOfOtherName) event.respondWith(respond(event, page));
 });
 
 /** The answer to a request that a page may know something of. */
@@ -60,7 +77,7 @@ async function respond(event: FetchEvent, page: Page): Promise<Response> {
       console.warn("p2p-media: a request goes to the network:", error);
     }
   }
-  const response = await fetch(request);
+  const response = isManifest && isOfHlsElement(request) ? await manifestForElement(request) : await fetch(request);
   if (response.status === 200 && (isManifest || (mayBeManifest(request.url) && isManifestType(response.headers.get("content-type"))))) {
     // The player gets its own half at once.
     event.waitUntil(passOn(page, request.url, response.clone()));
@@ -68,18 +85,30 @@ async function respond(event: FetchEvent, page: Page): Promise<Response> {
   return response;
 }
 
+/** A manifest that we can read as well as the element, where its origin lets scripts read it. */
+async function manifestForElement(request: Request): Promise<Response> {
+  const { origin } = new URL(request.url);
+  if (!unreadable.has(origin)) {
+    const response = await fetch(readable(request, {})).catch(() => undefined);
+    if (response?.ok) return response;
+    if (unreadable.size < MAX_UNREADABLE) unreadable.add(origin);
+  }
+  return fetch(request);
+}
+
 /** A segment from the first page that has it. */
 async function fromPages(event: FetchEvent, own: Page): Promise<Response | undefined> {
   const { request, clientId } = event;
-  const range = requestedRange(request.headers.get("range"));
+  const range = requestedRange(request);
   if (range === null) return undefined;
   // A player is often faster than the reading of the manifest that it has the URL from.
   await pages.manifestsRead(own);
-  const { credentials } = request;
+  const credentials = readableCredentials(request);
   for (const page of pages.candidates(own, request.url)) {
     const isOwn = page === own;
     const message = { p2pMedia: "segment", clientId, isOwn, url: request.url, range, headers: pageHeaders(request.headers), credentials } as const;
-    const response = await segmentResponse(page, message, request);
+    let response = await segmentResponse(page, message, request);
+    if (response instanceof Response && isOfHlsElement(request)) response = await answerForElement(response);
     event.waitUntil(pages.note(page, response !== "slow"));
     if (response instanceof Response) return response;
     if (response !== "refused") return undefined;
