@@ -27,6 +27,18 @@ async function isFaultless(page) {
   assert.deepEqual([state.errors, page.errors], [[], []]);
 }
 
+async function secondHasItFromFirst(browser, url) {
+  const first = await browser.open(url);
+  await playsOn(first);
+  const second = await browser.open(url);
+  await playsOn(second);
+  await p2pBytes(second);
+  for (const page of [first, second]) {
+    await isFaultless(page);
+    await page.close();
+  }
+}
+
 for (const kind of ["chromium", "firefox"]) {
   describe(kind, () => {
     let browser;
@@ -36,15 +48,7 @@ for (const kind of ["chromium", "firefox"]) {
     for (const [name, player, format] of [["hls.js, HLS", "hlsjs", "hls"], ["Shaka, DASH", "shaka", "dash"]]) {
       test(`${name}: the second viewer has its segments from the first`, { timeout: TEST_TIMEOUT_MS }, async () => {
         const url = pageOf(setting, { player, src: setting[format] });
-        const first = await browser.open(url);
-        await playsOn(first);
-        const second = await browser.open(url);
-        await playsOn(second);
-        await p2pBytes(second);
-        for (const page of [first, second]) {
-          await isFaultless(page);
-          await page.close();
-        }
+        await secondHasItFromFirst(browser, url);
       });
     }
   });
@@ -69,15 +73,7 @@ describe("chromium alone", () => {
 
   test("the browser's own HLS player shares, too", { timeout: TEST_TIMEOUT_MS }, async () => {
     const url = pageOf(setting, { player: "element" });
-    const first = await browser.open(url);
-    await playsOn(first);
-    const second = await browser.open(url);
-    await playsOn(second);
-    await p2pBytes(second);
-    for (const page of [first, second]) {
-      await isFaultless(page);
-      await page.close();
-    }
+    await secondHasItFromFirst(browser, url);
   });
 
   test("tabs share one engine, and go on when its tab is closed", { timeout: TEST_TIMEOUT_MS }, async () => {

@@ -88,12 +88,13 @@ async function respond(event: FetchEvent, page: Page): Promise<Response> {
 /** A manifest that we can read as well as the element, where its origin lets scripts read it. */
 async function manifestForElement(request: Request): Promise<Response> {
   const { origin } = new URL(request.url);
-  if (!unreadable.has(origin)) {
-    const response = await fetch(readable(request, {})).catch(() => undefined);
-    if (response?.ok) return response;
-    if (unreadable.size < MAX_UNREADABLE) unreadable.add(origin);
-  }
-  return fetch(request);
+  if (unreadable.has(origin)) return fetch(request);
+  const response = await fetch(readable(request, {})).catch(() => undefined);
+  if (response?.ok) return response;
+  const plain = await fetch(request);
+  // Only where the element's own request gets through is it the origin that keeps scripts out, and not the network that is gone.
+  if (!response && unreadable.size < MAX_UNREADABLE) unreadable.add(origin);
+  return plain;
 }
 
 /** A segment from the first page that has it. */
