@@ -6,9 +6,12 @@ use crate::flow_control::FlowControl;
 use crate::link::End;
 use crate::simulation::NodeId;
 
-/// One node's ends, by their rising numbers.
+/// One node's ends, by their rising numbers. Those are kept by themselves: a search then touches little memory.
 #[derive(Debug, Default)]
-pub(crate) struct Ends(Vec<(ConnectionId, EndState)>);
+pub(crate) struct Ends {
+    connections: Vec<ConnectionId>,
+    states: Vec<EndState>,
+}
 
 /// An end; the other end once it is known, and whether the channel is open.
 #[derive(Debug, Default)]
@@ -23,30 +26,36 @@ pub(crate) struct EndState {
 
 impl Ends {
     pub(crate) fn get(&self, connection: ConnectionId) -> Option<&EndState> {
-        self.place(connection).ok().map(|place| &self.0[place].1)
+        self.place(connection).ok().map(|place| &self.states[place])
     }
 
     pub(crate) fn get_mut(&mut self, connection: ConnectionId) -> Option<&mut EndState> {
-        self.place(connection).ok().map(|place| &mut self.0[place].1)
+        self.place(connection).ok().map(|place| &mut self.states[place])
     }
 
     pub(crate) fn insert(&mut self, connection: ConnectionId, state: EndState) {
         match self.place(connection) {
-            Ok(place) => self.0[place].1 = state,
-            Err(place) => self.0.insert(place, (connection, state)),
+            Ok(place) => self.states[place] = state,
+            Err(place) => {
+                self.connections.insert(place, connection);
+                self.states.insert(place, state);
+            }
         }
     }
 
     pub(crate) fn remove(&mut self, connection: ConnectionId) -> Option<EndState> {
-        self.place(connection).ok().map(|place| self.0.remove(place).1)
+        self.place(connection).ok().map(|place| {
+            self.connections.remove(place);
+            self.states.remove(place)
+        })
     }
 
     pub(crate) fn connections(&self) -> impl Iterator<Item = ConnectionId> {
-        self.0.iter().map(|(connection, _)| *connection)
+        self.connections.iter().copied()
     }
 
     fn place(&self, connection: ConnectionId) -> Result<usize, usize> {
-        self.0.binary_search_by_key(&connection, |(other, _)| *other)
+        self.connections.binary_search(&connection)
     }
 }
 

@@ -52,8 +52,13 @@ struct Stay {
 ///
 /// # Errors
 /// When the scenario makes no sense, or its trace cannot be read.
-pub fn run(scenario: &Scenario, measure_engine: bool, mut progress: impl FnMut(Progress)) -> Result<PopulationReport, ScenarioError> {
+pub fn run(scenario: &Scenario, measure_engine: bool, progress: impl FnMut(Progress) + Send) -> Result<PopulationReport, ScenarioError> {
     scenario.validate()?;
+    // On one of the threads that take turns: else each millisecond's turns would be handed over to another.
+    rayon::scope(|_| simulate(scenario, measure_engine, progress))
+}
+
+fn simulate(scenario: &Scenario, measure_engine: bool, mut progress: impl FnMut(Progress)) -> Result<PopulationReport, ScenarioError> {
     let begin = std::time::Instant::now();
     let mut simulation = Simulation::new(scenario.seed, presentation(scenario));
     simulation.run_in_batches();
