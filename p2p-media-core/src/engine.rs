@@ -53,13 +53,16 @@ use crate::config::{Config, DynamicConfig};
 use crate::error::{CloseReason, RequestError, SegmentError};
 use crate::event::Stats;
 use crate::identity::PeerId;
-use crate::media::{SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
+use crate::media::{Playhead, SegmentKey, Stream, StreamKey, StreamKind, StreamUpdate};
 use crate::sorted_map::{SortedMap, SortedSet};
 use crate::timestamp::Timestamp;
 
 /// A timer served this much too late means that the whole program stood still (a laptop slept, a tab was in the background): time then
 /// counts from now, nobody is blamed for the silence.
 const STANDSTILL: Duration = Duration::from_secs(3);
+
+/// What a playhead that goes on steadily leads to is decided after this.
+const STEADY_PLAYHEAD_WAIT_S: f64 = 0.1;
 
 /// Most streams of one session; a manifest has dozens.
 const MAX_STREAMS: usize = 4096;
@@ -159,10 +162,7 @@ impl Engine {
             Input::SegmentRequested { request, segment } => self.segment_requested(request, segment),
             Input::RequestCancelled(request) => self.request_cancelled(request),
             Input::SegmentFetched(segment, bytes, times) => self.segment_fetched(segment, bytes, times),
-            Input::PlayheadMoved(playhead) => {
-                self.playhead.set(playhead, self.now);
-                self.mark_active_streams();
-            }
+            Input::PlayheadMoved(playhead) => self.playhead_moved(playhead),
             Input::StreamAdded(stream) => self.stream_added(stream),
             Input::StreamUpdated(key, update) => self.stream_updated(key, update),
             Input::StreamRemoved(key) => self.stream_removed(key),
@@ -199,6 +199,7 @@ impl Engine {
                     tracing::warn!(error, "segments cannot be stored; playback goes on from the origin and from peers");
                 }
                 self.forget(key);
+                self.announcements_due.insert(key.stream);
             }
             Input::Loaded(load, bytes) => self.loaded(load, bytes),
             Input::Validated(id, is_right) => self.validated(id, is_right),
@@ -444,8 +445,17 @@ impl Engine {
         }
     }
 
-    fn mark_active_streams(&mut self) {
-        self.dirty_streams.extend(self.streams.iter().filter(|(_, state)| state.active).map(|(key, _)| *key));
+    /// A jump is decided about at once. Where the playhead only went on, as it was taken to, there is time.
+    fn playhead_moved(&mut self, playhead: Playhead) {
+        let went_on = self.playhead.goes_on_as(playhead, self.now);
+        self.playhead.set(playhead, self.now);
+        for stream in self.streams.iter().filter(|(_, state)| state.active).map(|(key, _)| *key) {
+            if went_on {
+                self.deadlines.set_no_later(Deadline::Schedule(stream), self.now.offset_secs(STEADY_PLAYHEAD_WAIT_S));
+            } else {
+                self.dirty_streams.insert(stream);
+            }
+        }
     }
 
     fn shut_down(&mut self) {

@@ -89,6 +89,7 @@ impl Engine {
             None => {
                 // The file was lost: the index is wrong, the origin still has it.
                 self.forget(key);
+                self.announcements_due.insert(key.stream);
                 self.requests.remove(&request);
                 self.segment_requested(request, key);
             }
@@ -226,13 +227,10 @@ impl Engine {
         }
     }
 
+    /// Peers hear of it with the next announcement: segments go at the pace they come, and few ask for old ones.
     pub(super) fn forget(&mut self, key: SegmentKey) {
         if self.stored.remove(key) {
             self.outputs.push_back(Output::Forget(key));
-            // Parts go at the pace they come, and nobody asks for old ones: the next announcement is soon enough.
-            if !key.id.is_part() {
-                self.announcements_due.insert(key.stream);
-            }
         }
     }
 

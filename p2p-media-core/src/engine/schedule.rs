@@ -361,14 +361,13 @@ impl Engine {
 
     /// The free peer that has it whole and would have it here first.
     pub(super) fn best_peer(&self, key: SegmentKey) -> Option<ConnectionId> {
-        let state = self.streams.get(&key.stream)?;
         let download = self.downloads.by_segment.get(&key)?;
         let bytes = self.missing_bytes(key).unwrap_or(0.0);
-        let candidates = state.swarm.as_ref()?.connected.iter().filter_map(|connection| {
-            let peer = self.peers.get(connection)?;
-            let may_be_asked = peer.download.is_none() && download.may_be_asked(*connection, true) && may_go_on(download, peer);
-            (may_be_asked && peer.has(key.id)).then(|| (self.varied_estimate_s(peer, key, bytes), *connection))
+        let candidates = self.peers.iter().filter(|(connection, peer)| {
+            let is_free_with_it = peer.stream == key.stream && peer.download.is_none() && peer.has(key.id);
+            is_free_with_it && download.may_be_asked(**connection, true) && may_go_on(download, peer)
         });
+        let candidates = candidates.map(|(connection, peer)| (self.varied_estimate_s(peer, key, bytes), *connection));
         candidates.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, connection)| connection)
     }
 
@@ -394,9 +393,8 @@ impl Engine {
         stream: StreamKey,
         stream_options: &StreamConfig,
     ) -> impl Iterator<Item = (&'a ConnectionId, &'a Peer)> + use<'a> {
-        let swarm = self.streams.get(&stream).and_then(|state| state.swarm.as_ref()).filter(|_| !stream_options.p2p_download_disabled);
-        let connected = swarm.into_iter().flat_map(|swarm| swarm.connected.iter());
-        connected.filter_map(|connection| Some((connection, self.peers.get(connection)?))).filter(|(_, peer)| peer.announced.is_some())
+        let may_download = !stream_options.p2p_download_disabled;
+        self.peers.iter().filter(move |(_, peer)| peer.stream == stream && peer.announced.is_some() && may_download)
     }
 
     fn has_sharing_peers(&self, stream: StreamKey, stream_options: &StreamConfig) -> bool {

@@ -121,10 +121,18 @@ pub(super) struct PlayheadTrack {
 
 /// A playhead that is not reported for this long is taken to have stopped.
 const LONGEST_EXTRAPOLATION_S: f64 = 10.0;
+/// A playhead nearer than this to where it was expected has not jumped.
+const STEADY_WITHIN_S: f64 = 0.1;
 
 impl PlayheadTrack {
     pub(super) const fn set(&mut self, playhead: Playhead, now: Timestamp) {
         self.last = Some((playhead, now));
+    }
+
+    /// True when a report says about what was expected.
+    pub(super) fn goes_on_as(&self, playhead: Playhead, now: Timestamp) -> bool {
+        let has_rate = self.last.is_some_and(|(last, _)| last.rate == playhead.rate);
+        has_rate && (playhead.position - self.position(now)).abs() < STEADY_WITHIN_S
     }
 
     pub(super) const fn is_known(&self) -> bool {
