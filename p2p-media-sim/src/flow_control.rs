@@ -27,7 +27,7 @@ pub(crate) struct FlowControl {
     pub(crate) under_way: usize,
     /// Packets in the hands of the sender's link.
     pub(crate) at_link: u32,
-    /// Packets that wait for the receiver's link.
+    /// Packets to this end that wait for its link.
     pub(crate) at_downlink: u32,
     pub(crate) waiting: VecDeque<Packet>,
     /// When the last small message that went beside the others left the sender.
@@ -35,7 +35,7 @@ pub(crate) struct FlowControl {
     /// When the last packet that travels arrives. What is sent after it arrives after it, whatever became of the latency and of the order in
     /// which the events of one millisecond were taken.
     pub(crate) arrives_at: Timestamp,
-    /// When the last byte that arrived is through the receiver's link.
+    /// When the last byte that arrived at this end is through its link.
     pub(crate) through_at: Timestamp,
     /// When the next packet may leave.
     pub(crate) next_at: Timestamp,

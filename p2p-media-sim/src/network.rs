@@ -214,11 +214,11 @@ impl Network {
         let service_s = bytes as f64 / links.access.down_bytes_per_s;
         let free_at = links.down_free_at.max(now).offset_secs(service_s);
         links.down_free_at = free_at;
-        let own_bytes_at = self.flow(packet.flow).map_or(now, |control| control.through_at);
+        let own_bytes_at = self.receiving(&packet).map_or(now, |control| control.through_at);
         let through_at = if bytes <= SMALL_BYTES { own_bytes_at.max(now) } else { free_at.max(own_bytes_at) };
         // Events of one millisecond may be taken out of order: what came before must be through first.
         let mut is_first = true;
-        if let Some(control) = self.flow(packet.flow) {
+        if let Some(control) = self.receiving(&packet) {
             control.through_at = through_at;
             is_first = control.at_downlink == 0;
             control.at_downlink += u32::from(!is_first || through_at > now);
@@ -232,7 +232,7 @@ impl Network {
 
     /// A packet that waited for its receiver's downlink is through.
     pub(crate) fn through(&mut self, packet: &Packet) {
-        if let Some(control) = self.flow(packet.flow) {
+        if let Some(control) = self.receiving(packet) {
             control.at_downlink = control.at_downlink.saturating_sub(1);
         }
     }
@@ -336,6 +336,14 @@ impl Network {
         match flow {
             Flow::Http(node, id) => self.node_mut(node).http.iter_mut().find(|(other, _)| *other == id).map(|(_, control)| control),
             Flow::Peer((node, connection)) => self.node_mut(node).ends.get_mut(connection).map(|end| &mut end.flow),
+        }
+    }
+
+    /// The receiver's side of what a packet belongs to, which is there though the sender may have left meanwhile.
+    fn receiving(&mut self, packet: &Packet) -> Option<&mut FlowControl> {
+        match packet.content {
+            Content::Message { to, .. } => self.node_mut(packet.to).ends.get_mut(to).map(|end| &mut end.flow),
+            _ => self.flow(packet.flow),
         }
     }
 
@@ -452,6 +460,23 @@ mod tests {
         queue.set_now(queue.now() - std::time::Duration::from_micros(900));
         network.send_message(&mut queue, one, Bytes::from(vec![0; 40]));
         assert_eq!(arrivals(&mut network, &mut queue), [16_384, 40]);
+    }
+
+    #[test]
+    fn what_arrives_later_is_through_later_though_the_sender_has_left() {
+        let (mut network, one, other) = connected();
+        let mut queue = EventQueue::new();
+        let message = |bytes| Packet {
+            flow: Flow::Peer(one),
+            to: other.0,
+            content: Content::Message { to: other.1, message: Bytes::from(vec![0; bytes]) },
+        };
+        assert!(network.at_downlink(&mut queue, message(16_384)).is_none());
+        network.disconnect(one);
+        assert!(network.at_downlink(&mut queue, message(40)).is_none(), "it waits for what came before");
+        let through = std::iter::from_fn(|| queue.pop_until(Timestamp::from_micros(60_000_000)));
+        let sizes: Vec<_> = through.map(|happening| if let Happening::Through(packet) = happening { packet.bytes() } else { 0 }).collect();
+        assert_eq!(sizes, [16_384, 40]);
     }
 
     #[test]
