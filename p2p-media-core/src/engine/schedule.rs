@@ -366,7 +366,10 @@ impl Engine {
         let bytes = self.missing_bytes(key).unwrap_or(0.0);
         let candidates = state.swarm.as_ref()?.connected.iter().filter_map(|connection| {
             let peer = self.peers.get(connection)?;
-            let may_be_asked = peer.download.is_none() && download.may_be_asked(*connection, true) && may_go_on(download, peer);
+            let may_be_asked = peer.download.is_none()
+                && download.may_be_asked(*connection, true)
+                && may_go_on(download, peer)
+                && self.may_join(download, *connection);
             (may_be_asked && peer.has(key.id)).then(|| (self.varied_estimate_s(peer, key, bytes), *connection))
         });
         candidates.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, connection)| connection)
@@ -383,7 +386,7 @@ impl Engine {
         let mut peers = self.sharing_peers(key.stream, stream_options);
         peers.any(|(connection, peer)| {
             let Some(announced) = peer.announced.as_ref().filter(|_| may_go_on(download, peer)) else { return false };
-            let has_or_loads = announced.has(key.id) || announced.is_loading(key.id) || self.may_pass_on(peer, download, key);
+            let has_or_loads = announced.has(key.id) || announced.is_loading(key.id) || self.may_pass_on(*connection, peer, download, key);
             has_or_loads && download.may_be_asked(*connection, announced.has(key.id))
         })
     }
