@@ -30,6 +30,7 @@ mod stretches;
 #[cfg(test)]
 mod tests;
 mod throughput;
+mod trust;
 mod uplink;
 mod uploads;
 

@@ -161,17 +161,21 @@ impl Engine {
         if expected != id {
             return;
         }
+        let givers: Vec<_> = download.given_by.iter().copied().collect();
+        self.note_check(&givers, is_right);
         if is_right {
             self.segment_complete(key, source, peer);
             return;
         }
+        let Some(download) = self.downloads.by_segment.get(&key) else { return };
         if !download.held_back {
             // Checks were switched on meanwhile: players have these bytes already and cannot take others.
             self.fail_players(key, &SegmentError::Refused);
         }
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
-        let givers: Vec<_> = download.given_by.iter().copied().collect();
-        let only_peers = source == SegmentSource::P2p;
+        // The origin is right where it is not checked.
+        let all_by_givers = source == SegmentSource::P2p || !options(&self.config, download.kind).validate_http_segment;
+        let was_relayed = download.has_relayed;
         // Nothing is under way: a check comes after the last byte.
         download.source = Source::None;
         givers.iter().for_each(|giver| download.refuse(*giver, Refusal::Altogether));
@@ -181,8 +185,8 @@ impl Engine {
             download.last_failure = Some(SegmentError::Refused);
         }
         self.event_of(key, |segment| Event::SegmentError { segment, source, peer, error: RequestError::ValidationFailed });
-        // Only a peer that gave all of the bytes is surely to blame.
-        if let ([giver], true) = (givers.as_slice(), only_peers) {
+        // Only a peer that gave alone, and had the segment whole, is surely to blame: what one passes on while it loads it cannot have checked.
+        if let ([giver], true) = (givers.as_slice(), all_by_givers && !was_relayed) {
             self.close_peer(*giver, CloseReason::WrongBytes);
         }
         self.end_followers(key);

@@ -44,6 +44,8 @@ pub(super) struct Download {
     pub(super) refused_by: SortedMap<ConnectionId, Refusal>,
     /// The connections that gave bytes of it.
     pub(super) given_by: SortedSet<ConnectionId>,
+    /// Some of its bytes came from a peer that was itself loading it, and had checked nothing.
+    pub(super) has_relayed: bool,
     /// Peers of ours that get its bytes from us as they arrive.
     pub(super) followers: SortedSet<ConnectionId>,
     pub(super) last_follower: Option<ConnectionId>,
@@ -134,6 +136,7 @@ impl Download {
             last_failure: None,
             refused_by: SortedMap::new(),
             given_by: SortedSet::new(),
+            has_relayed: false,
             followers: SortedSet::new(),
             last_follower: None,
             relay_seen_at: None,
@@ -225,6 +228,7 @@ impl Download {
     pub(super) fn start_over(&mut self) {
         self.bytes = SegmentBytes::new();
         self.given_by.clear();
+        self.has_relayed = false;
         self.total = self.segment.byte_range.map(|range| range.len());
         self.total_is_hearsay = false;
     }

@@ -38,10 +38,11 @@ impl Engine {
         let is_beyond = total.is_some_and(|total| asked.first_byte > total);
         // What comes at the pace at which it is made is no burden.
         let carries_more = self.downloads.by_segment.get(&key).is_some_and(Download::is_paced) || self.uplink_carries_more(key.stream);
+        let may_be_passed_on = self.downloads.by_segment.get(&key).is_some_and(|download| self.may_be_passed_on(download));
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return false };
         let Some(peer) = self.peers.get_mut(&connection) else { return false };
         let is_full = !carries_more || self.uploads.following >= MOST_FOLLOWERS || download.followers.len() >= MOST_FOLLOWERS_OF_ONE;
-        if !is_running || is_beyond || is_full || download.held_back || !peer.id.is_ours() {
+        if !is_running || is_beyond || is_full || !may_be_passed_on || !peer.id.is_ours() {
             return false;
         }
         download.followers.insert(connection);

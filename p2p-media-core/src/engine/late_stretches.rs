@@ -119,7 +119,11 @@ impl Engine {
         let Some((key, place, transfer)) = self.later_fetch(id) else { return false };
         let first = transfer.request.first;
         (transfer.accepted, transfer.last_byte_at) = (true, now);
-        if head.status != 206 {
+        let is_too_small = |engine: &Self, size| engine.downloads.by_segment.get(&key).is_some_and(|download| size < download.bytes.len());
+        let is_less = head.status == 416 || head.range_total.is_some_and(|size| is_too_small(self, size));
+        if is_less && self.drop_hearsay(key) {
+            // There is not so much of it as a peer has said or given.
+        } else if head.status != 206 {
             self.stretch_fetch_failed(key, place, RequestError::HttpStatus(head.status));
         } else if head.range_first.unwrap_or(first) != first {
             let got = head.range_first.unwrap_or(first);

@@ -47,6 +47,8 @@ impl Engine {
         let begins_at = match head.status {
             206 if asked_for_range => head.range_first.unwrap_or(first),
             200 => 0,
+            // There is not so much of it as a peer has given.
+            416 if self.drop_hearsay(key) => return,
             status => {
                 self.http_failed(id, RequestError::HttpStatus(status));
                 return;

@@ -49,7 +49,8 @@ impl Engine {
         for (key, download) in self.downloads.of_stream(stream).filter(|(key, _)| is_told(&key.id)) {
             match download.source {
                 Source::Http(_) => loading.push(key.id),
-                Source::Peer(_) => relayed.push(key.id),
+                Source::Peer(_) if self.may_be_passed_on(download) => relayed.push(key.id),
+                Source::Peer(_) => {}
                 Source::None | Source::Validation(..) => {}
             }
         }
@@ -57,7 +58,7 @@ impl Engine {
         if self.uplink_is_weak(stream) {
             relayed.clear();
         }
-        let passes_on = to_ours && !stream_options.validate_p2p_segment && !stream_options.validate_http_segment;
+        let passes_on = to_ours && !stream_options.validate_http_segment;
         Command::Announcement { loaded, loading, relaying: passes_on.then_some(relayed) }
     }
 }

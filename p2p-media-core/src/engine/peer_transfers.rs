@@ -15,7 +15,7 @@ use crate::error::{CloseReason, RequestError};
 use crate::event::{Event, SegmentSource};
 use crate::identity::PeerId;
 use crate::media::{SegmentKey, StreamKey};
-use crate::peer_protocol::{Command, IncomingStep, MessageReader, PeerMessage};
+use crate::peer_protocol::{Command, IncomingStep, MessageReader, PeerMessage, PeerMisbehaved};
 use crate::timestamp::Timestamp;
 use crate::tracker_protocol::OfferId;
 
@@ -23,6 +23,8 @@ use crate::tracker_protocol::OfferId;
 const MOST_BANNED_PEERS: usize = 256;
 /// A peer that let its requests time out is not met again for this long: it may just have stood still.
 const TIMED_OUT_PEER_REST_S: f64 = 120.0;
+/// Requests in a row that a peer may let time out which has given nothing right so far, where there is a validator.
+const UNPROVEN_TIMEOUTS: u32 = 2;
 /// What peers say of segments that are not waited for is thought about after this.
 const IDLE_NEWS_WAIT_S: f64 = 0.05;
 /// A peer that was of no use for this long may be replaced.
@@ -58,6 +60,7 @@ impl Engine {
             speed: SourceSpeed::default(),
             timeouts: 0,
             idle_relays: 0,
+            is_proven: false,
             next_request: self.random.next() % REQUEST_NUMBERS,
             useful_at: self.now,
         };
@@ -221,11 +224,12 @@ impl Engine {
                 download.last_byte_at = now;
                 download.bytes += bytes.len() as u64;
                 peer.useful_at = now;
-                let (count, id) = (bytes.len(), peer.id);
+                let (count, id, is_relay) = (bytes.len(), peer.id, download.is_relay);
                 self.stats.p2p_bytes += count as u64;
                 self.outputs.push_back(Output::Event(Event::ChunkDownloaded { bytes: count, source: SegmentSource::P2p, peer: Some(id) }));
                 if let Some(download) = self.downloads.by_segment.get_mut(&key) {
                     download.given_by.insert(connection);
+                    download.has_relayed |= is_relay;
                 }
                 let is_last = download.incoming.has_all();
                 if self.take_from_peer(key, connection, bytes) || is_last {
@@ -241,7 +245,24 @@ impl Engine {
                 }
                 self.peer_download_failed(connection, RequestError::PeerSegmentAbsent);
             }
+            IncomingStep::Violation(misbehaved) if download.is_bound_by_hearsay => self.size_disputed(connection, misbehaved),
             IncomingStep::Violation(misbehaved) => self.close_peer(connection, misbehaved.into()),
+        }
+    }
+
+    /// What a peer says or sends does not agree with a size that only another has said: one of the two is wrong, and nobody knows which.
+    fn size_disputed(&mut self, connection: ConnectionId, misbehaved: PeerMisbehaved) {
+        let Some(key) = self.peers.get(&connection).and_then(|peer| peer.download.as_ref()).map(|download| download.segment) else {
+            return;
+        };
+        self.cancel_at_peer(connection);
+        self.peer_download_failed(connection, RequestError::PeerMisbehaved(misbehaved));
+        let Some(download) = self.downloads.by_segment.get_mut(&key).filter(|download| download.given_by.is_empty()) else { return };
+        // Nothing has come of it from the one that said it: it may be asked again, and then its own word counts.
+        if download.bytes.is_empty() && download.later.is_empty() {
+            download.start_over();
+            download.refused_by.remove(&connection);
+            self.end_followers(key);
         }
     }
 
@@ -335,7 +356,12 @@ impl Engine {
             return;
         }
         peer.timeouts += 1;
-        if peer.timeouts >= options(&self.config, peer.kind).p2p_error_retries.max(1) {
+        let stream_options = options(&self.config, peer.kind);
+        let mut most = stream_options.p2p_error_retries;
+        if stream_options.validate_p2p_segment && !peer.is_proven {
+            most = most.min(UNPROVEN_TIMEOUTS);
+        }
+        if peer.timeouts >= most.max(1) {
             self.close_peer(connection, CloseReason::TimedOut);
         }
     }

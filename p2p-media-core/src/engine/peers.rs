@@ -46,6 +46,8 @@ pub(super) struct Peer {
     pub(super) timeouts: u32,
     /// Segments in a row that it was loading and gave nothing of.
     pub(super) idle_relays: u32,
+    /// A segment to which it gave has passed its check, and none since has not.
+    pub(super) is_proven: bool,
     pub(super) next_request: u64,
     /// When media last went either way.
     pub(super) useful_at: Timestamp,
@@ -74,6 +76,8 @@ pub(super) struct PeerDownload {
     pub(super) bytes: u64,
     /// The peer was loading the segment itself when it was asked.
     pub(super) is_relay: bool,
+    /// It must keep to a size that only another peer has said.
+    pub(super) is_bound_by_hearsay: bool,
 }
 
 impl Announced {

@@ -78,15 +78,12 @@ impl Engine {
     /// The free peers that are loading a segment and may be asked for it.
     fn relays(&self, key: SegmentKey, stream_options: &StreamConfig, only_before_us: bool) -> Vec<ConnectionId> {
         let Some(download) = self.downloads.by_segment.get(&key) else { return Vec::new() };
-        // A validator would find the one to blame only among peers that had all of it.
-        if download.held_back {
-            return Vec::new();
-        }
         let peers = self.sharing_peers(key.stream, stream_options);
         let Some(place) = self.place_in_election(key) else { return Vec::new() };
         let ours = place(&self.peer_id.0);
         let relays = peers.filter(|(connection, peer)| {
             peer.download.is_none()
+                && self.may_follow(download, **connection)
                 && peer.idle_relays < stream_options.p2p_error_retries.max(1)
                 && download.may_be_asked(**connection, false)
                 && is_source(peer, download, key, || !only_before_us || place(&peer.id.0) < ours)
@@ -95,10 +92,10 @@ impl Engine {
     }
 
     /// True when a peer is loading a segment and will pass it on, as far as is known.
-    pub(super) fn may_pass_on(&self, peer: &Peer, download: &Download, key: SegmentKey) -> bool {
+    pub(super) fn may_pass_on(&self, connection: ConnectionId, peer: &Peer, download: &Download, key: SegmentKey) -> bool {
         let is_before_us = || self.place_in_election(key).is_some_and(|place| place(&peer.id.0) < place(&self.peer_id.0));
         // There is no time to wait for those that come after us where all should have it at once.
-        !download.held_back && is_source(peer, download, key, || !download.is_paced() || is_before_us())
+        self.may_follow(download, connection) && is_source(peer, download, key, || !download.is_paced() || is_before_us())
     }
 
     /// The peer above us in the tree, whether or not it is loading yet, and how many steps it is away from a root.

@@ -365,7 +365,10 @@ impl Engine {
         let bytes = self.missing_bytes(key).unwrap_or(0.0);
         let candidates = self.peers.iter().filter(|(connection, peer)| {
             let is_free_with_it = peer.stream == key.stream && peer.download.is_none() && peer.has(key.id);
-            is_free_with_it && download.may_be_asked(**connection, true) && may_go_on(download, peer)
+            is_free_with_it
+                && download.may_be_asked(**connection, true)
+                && may_go_on(download, peer)
+                && self.may_join(download, **connection)
         });
         let candidates = candidates.map(|(connection, peer)| (self.varied_estimate_s(peer, key, bytes), *connection));
         candidates.min_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, connection)| connection)
@@ -382,7 +385,7 @@ impl Engine {
         let mut peers = self.sharing_peers(key.stream, stream_options);
         peers.any(|(connection, peer)| {
             let Some(announced) = peer.announced.as_ref().filter(|_| may_go_on(download, peer)) else { return false };
-            let has_or_loads = announced.has(key.id) || announced.is_loading(key.id) || self.may_pass_on(peer, download, key);
+            let has_or_loads = announced.has(key.id) || announced.is_loading(key.id) || self.may_pass_on(*connection, peer, download, key);
             has_or_loads && download.may_be_asked(*connection, announced.has(key.id))
         })
     }

@@ -148,7 +148,10 @@ impl Engine {
     /// True while it is worthwhile to have a stretch of a segment from another source at the same time.
     pub(super) fn may_be_divided(&self, key: SegmentKey) -> bool {
         let (Some(download), Some(state)) = (self.downloads.by_segment.get(&key), self.streams.get(&key.stream)) else { return false };
-        if download.segment.form != SegmentForm::Whole || download.held_back || download.later.len() + 1 >= MOST_SOURCES {
+        if download.segment.form != SegmentForm::Whole
+            || (download.held_back && !self.checks_peers(download))
+            || download.later.len() + 1 >= MOST_SOURCES
+        {
             return false;
         }
         let origin_rate = self.origin_speed.bytes_per_s(download.kind);
@@ -202,6 +205,7 @@ impl Engine {
             incoming,
             first_byte,
             is_relay: !peer.has(key.id),
+            is_bound_by_hearsay: download.total.is_some() && download.total_is_hearsay,
             asked_at: self.now,
             first_byte_at: None,
             last_byte_at: self.now,
@@ -209,6 +213,8 @@ impl Engine {
         });
         download.started.get_or_insert(self.now);
         download.set_source(place, Source::Peer(connection));
+        self.spare_followers(key);
+        let Some(download) = self.downloads.by_segment.get(&key) else { return };
         let timeout = options(&self.config, download.kind).p2p_not_receiving_bytes_timeout;
         self.deadlines.set_no_later(Deadline::TransferStalled(key), self.now + timeout);
         self.stats.p2p_requests += 1;
