@@ -382,11 +382,15 @@ impl Engine {
 
     fn somebody_has_or_loads(&self, key: SegmentKey, stream_options: &StreamConfig) -> bool {
         let Some(download) = self.downloads.by_segment.get(&key) else { return false };
+        // Who loads it will have it whole soon, also where we may not follow; but who follows us waits for what we do.
+        let may_wait_for_whole = download.followers.is_empty() && !download.is_paced();
         let mut peers = self.sharing_peers(key.stream, stream_options);
         peers.any(|(connection, peer)| {
             let Some(announced) = peer.announced.as_ref().filter(|_| may_go_on(download, peer)) else { return false };
-            let has_or_loads = announced.has(key.id) || announced.is_loading(key.id) || self.may_pass_on(*connection, peer, download, key);
-            has_or_loads && download.may_be_asked(*connection, announced.has(key.id))
+            let loads = announced.is_loading(key.id) || announced.is_relaying(key.id);
+            let will_have_it = announced.has(key.id) || (loads && may_wait_for_whole);
+            let may_follow = announced.is_loading(key.id) || self.may_pass_on(*connection, peer, download, key);
+            (will_have_it && download.may_be_asked(*connection, true)) || (may_follow && download.may_be_asked(*connection, false))
         })
     }
 
