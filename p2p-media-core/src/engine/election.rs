@@ -13,8 +13,10 @@ const LONGEST_RANK_WAIT_S: f64 = 0.4;
 const SHORTEST_RANK_WAIT_S: f64 = 0.15;
 /// Beyond so many times the peers that we see, a swarm draws lots for who fetches a segment.
 const MOST_SEEN_MEMBERS: f64 = 2.0;
-/// Viewers of a swarm that fetch a segment at once, on average, when lots are drawn.
-const WINNERS: f64 = 3.0;
+/// Viewers of a swarm that fetch a segment at once, on average, when lots are drawn: so many times the root of its size. Fewer make the way to the
+/// last one long, and then the origin is asked because peers are late; more are copies that were not needed. Found by simulation: 3 to 6 are best
+/// of 100, about 15 of 1,000.
+const WINNERS_BY_ROOT: f64 = 0.5;
 /// How long those wait who come after them, for each doubling of their number: about as long as a hop takes.
 const SHORTEST_STEP_S: f64 = 0.1;
 
@@ -70,7 +72,8 @@ impl Engine {
 
 /// Seconds that the holder of a lot, from 0 to 1, waits before it fetches, in a swarm of so many members and with so much time.
 fn lottery_wait_s(lot: f64, members: f64, time_s: f64) -> f64 {
-    let step_of = |members: f64| (members / WINNERS).log2().max(0.0);
+    let winners = (WINNERS_BY_ROOT * members.sqrt()).max(1.0);
+    let step_of = |members: f64| (members / winners).log2().max(0.0);
     let step_s = (time_s / (step_of(members) + 1.0)).clamp(SHORTEST_STEP_S, LONGEST_RANK_WAIT_S);
     step_s * step_of(lot * members)
 }
@@ -80,13 +83,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn as_many_win_at_once_in_any_swarm_and_all_have_had_their_turn_in_time() {
-        for members in [100.0, 1_000.0, 10_000.0] {
+    fn a_few_win_at_once_in_any_swarm_and_all_have_had_their_turn_in_time() {
+        for (members, winners) in [(100.0, 5), (1_000.0, 16), (10_000.0, 50)] {
             let waits_s: Vec<_> =
                 (0..members as u32).map(|index| lottery_wait_s((f64::from(index) + 0.5) / members, members, 3.0)).collect();
             let at_once = waits_s.iter().filter(|wait_s| **wait_s == 0.0).count();
             let soon = waits_s.iter().filter(|wait_s| **wait_s <= SHORTEST_STEP_S * 2.0).count();
-            assert_eq!((at_once, soon <= 12), (3, true), "{members}: {soon}");
+            assert_eq!((at_once, soon <= winners * 4), (winners, true), "{members}: {soon}");
             assert!(waits_s.iter().all(|wait_s| *wait_s <= 3.0) && waits_s.last() > Some(&1.0), "{members}: {waits_s:?}");
         }
     }
