@@ -388,15 +388,17 @@ impl Engine {
     fn join_swarm(&mut self, key: StreamKey) {
         let Some(state) = self.streams.get_mut(&key) else { return };
         if state.swarm.is_none() && !options(&self.config, state.stream.kind).p2p_disabled && !self.is_shutting_down {
-            state.swarm = Some(Swarm { joined_at: self.now, connected: SortedSet::new(), official_announcement: Vec::new() });
+            state.swarm = Some(Swarm { joined_at: self.now, official_announcement: Vec::new() });
             self.track_swarm(key);
         }
     }
 
     fn leave_swarm(&mut self, key: StreamKey) {
         self.deadlines.cancel(Deadline::LeaveSwarm(key));
-        let Some(swarm) = self.streams.get_mut(&key).filter(|state| state.swarm.is_some()) else { return };
-        let connected: Vec<_> = swarm.swarm.iter().flat_map(|swarm| swarm.connected.iter().copied()).collect();
+        if self.streams.get(&key).is_none_or(|state| state.swarm.is_none()) {
+            return;
+        }
+        let connected: Vec<_> = self.peers_of(key).map(|(connection, _)| *connection).collect();
         self.untrack_swarm(key);
         self.drop_handshakes_of(key);
         for connection in connected {

@@ -10,9 +10,11 @@ impl Engine {
     /// Tells every peer of a stream what we have. Official peers are spared what does not concern them: the same again.
     pub(super) fn announce_to_peers(&mut self, stream: StreamKey) {
         let Some(state) = self.streams.get(&stream) else { return };
-        let Some(swarm) = state.swarm.as_ref() else { return };
+        if state.swarm.is_none() {
+            return;
+        }
         let limit = options(&self.config, state.stream.kind).webrtc_max_message_size;
-        let peers = swarm.connected.iter().filter_map(|connection| Some((*connection, self.peers.get(connection)?.id.is_ours())));
+        let peers = self.peers_of(stream).map(|(connection, peer)| (*connection, peer.id.is_ours()));
         let (ours, official): (Vec<_>, Vec<_>) = peers.partition(|(_, is_ours)| *is_ours);
         let frames_for = |peers: &[_], are_ours| {
             if peers.is_empty() { Vec::new() } else { self.announcement(stream, are_ours).encode(limit) }

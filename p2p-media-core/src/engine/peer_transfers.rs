@@ -31,8 +31,13 @@ const IDLE_NEWS_WAIT_S: f64 = 0.05;
 const USELESS_AFTER_S: f64 = 60.0;
 
 impl Engine {
+    /// The connected peers of a stream.
+    pub(super) fn peers_of(&self, stream: StreamKey) -> impl Iterator<Item = (&ConnectionId, &Peer)> {
+        self.peers.iter().filter(move |(_, peer)| peer.stream == stream)
+    }
+
     pub(super) fn connected_peers(&self, stream: StreamKey) -> usize {
-        self.streams.get(&stream).and_then(|state| state.swarm.as_ref()).map_or(0, |swarm| swarm.connected.len())
+        self.peers_of(stream).count()
     }
 
     pub(super) fn peer_connected(&mut self, connection: ConnectionId, stream: StreamKey, id: PeerId, rank: (PeerId, OfferId)) {
@@ -41,7 +46,6 @@ impl Engine {
             self.outputs.push_back(Output::CloseConnection(connection, CloseReason::Left));
             return;
         };
-        swarm.connected.insert(connection);
         swarm.official_announcement.clear();
         let kind = state.stream.kind;
         let peer = Peer {
@@ -108,9 +112,6 @@ impl Engine {
         self.peer_download_failed(connection, error);
         let Some(peer) = self.peers.remove(&connection) else { return };
         self.uploads.unsent_bytes -= peer.unsent_bytes;
-        if let Some(swarm) = self.streams.get_mut(&peer.stream).and_then(|state| state.swarm.as_mut()) {
-            swarm.connected.remove(&connection);
-        }
         // Its number never comes again.
         for (_, download) in self.downloads.by_segment.range_mut(SegmentKey::all_of(peer.stream)) {
             download.refused_by.remove(&connection);

@@ -66,11 +66,9 @@ impl Engine {
     }
 
     fn best_free_peer_with(&self, key: SegmentKey) -> Option<ConnectionId> {
-        let swarm = self.streams.get(&key.stream)?.swarm.as_ref()?;
-        let free = swarm.connected.iter().filter_map(|connection| {
-            let peer = self.peers.get(connection).filter(|peer| peer.download.is_none() && peer.has(key.id))?;
-            self.may_be_prefetched(key, *connection).then_some((*connection, peer))
-        });
-        free.min_by_key(|(_, peer)| spread(&peer.id.0, key.id.0 as u64 ^ self.own_number)).map(|(connection, _)| connection)
+        let free = self
+            .peers_of(key.stream)
+            .filter(|(connection, peer)| peer.download.is_none() && peer.has(key.id) && self.may_be_prefetched(key, **connection));
+        free.min_by_key(|(_, peer)| spread(&peer.id.0, key.id.0 as u64 ^ self.own_number)).map(|(connection, _)| *connection)
     }
 }

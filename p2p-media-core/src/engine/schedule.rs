@@ -363,8 +363,8 @@ impl Engine {
     pub(super) fn best_peer(&self, key: SegmentKey) -> Option<ConnectionId> {
         let download = self.downloads.by_segment.get(&key)?;
         let bytes = self.missing_bytes(key).unwrap_or(0.0);
-        let candidates = self.peers.iter().filter(|(connection, peer)| {
-            let is_free_with_it = peer.stream == key.stream && peer.download.is_none() && peer.has(key.id);
+        let candidates = self.peers_of(key.stream).filter(|(connection, peer)| {
+            let is_free_with_it = peer.download.is_none() && peer.has(key.id);
             is_free_with_it
                 && download.may_be_asked(**connection, true)
                 && may_go_on(download, peer)
@@ -401,7 +401,7 @@ impl Engine {
         stream_options: &StreamConfig,
     ) -> impl Iterator<Item = (&'a ConnectionId, &'a Peer)> + use<'a> {
         let may_download = !stream_options.p2p_download_disabled;
-        self.peers.iter().filter(move |(_, peer)| peer.stream == stream && peer.announced.is_some() && may_download)
+        self.peers_of(stream).filter(move |(_, peer)| peer.announced.is_some() && may_download)
     }
 
     fn has_sharing_peers(&self, stream: StreamKey, stream_options: &StreamConfig) -> bool {

@@ -2,13 +2,11 @@
 
 use bytes::Bytes;
 
-use super::input::ConnectionId;
 use super::segment_list::SegmentList;
 use super::throughput::{Average, SourceSpeed};
 use crate::config::{Config, StreamConfig};
 use crate::identity::InfoHash;
 use crate::media::{Playhead, Segment, Stream, StreamKind};
-use crate::sorted_map::SortedSet;
 use crate::timestamp::Timestamp;
 
 /// One registered stream.
@@ -34,8 +32,6 @@ pub(super) struct StreamState {
 #[derive(Debug)]
 pub(super) struct Swarm {
     pub(super) joined_at: Timestamp,
-    /// Peers with an open channel.
-    pub(super) connected: SortedSet<ConnectionId>,
     /// What all official peers among them were told last.
     pub(super) official_announcement: Vec<Bytes>,
 }

@@ -155,8 +155,7 @@ impl Engine {
             return false;
         }
         let origin_rate = self.origin_speed.bytes_per_s(download.kind);
-        let peers = state.swarm.iter().flat_map(|swarm| swarm.connected.iter()).filter_map(|connection| self.peers.get(connection));
-        let fastest = peers.filter_map(|peer| peer.speed.bytes_per_s.get()).chain(origin_rate).fold(0.0, f64::max);
+        let fastest = self.peers_of(key.stream).filter_map(|(_, peer)| peer.speed.bytes_per_s.get()).chain(origin_rate).fold(0.0, f64::max);
         state.bytes_per_media_s.get().is_some_and(|rate| fastest >= rate * WIDE_LINE)
     }
 
