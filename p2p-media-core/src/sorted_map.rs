@@ -4,12 +4,10 @@
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
-/// A map in the order of its keys. They are kept apart from the values, so that a search among large values touches little memory.
+/// A map in the order of its keys.
 #[derive(Clone, PartialEq)]
 pub(crate) struct SortedMap<K, V> {
-    keys: Vec<K>,
-    /// Of the key in the same place.
-    values: Vec<V>,
+    entries: Vec<(K, V)>,
 }
 
 /// A set in order.
@@ -20,23 +18,23 @@ pub(crate) struct SortedSet<T> {
 
 impl<K: Ord + Copy, V> SortedMap<K, V> {
     pub(crate) const fn new() -> Self {
-        Self { keys: Vec::new(), values: Vec::new() }
+        Self { entries: Vec::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.keys.len()
+        self.entries.len()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.entries.is_empty()
     }
 
     pub(crate) fn get(&self, key: &K) -> Option<&V> {
-        self.place(key).ok().map(|place| &self.values[place])
+        self.place(key).ok().map(|place| &self.entries[place].1)
     }
 
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
-        self.place(key).ok().map(|place| &mut self.values[place])
+        self.place(key).ok().map(|place| &mut self.entries[place].1)
     }
 
     pub(crate) fn contains_key(&self, key: &K) -> bool {
@@ -46,9 +44,9 @@ impl<K: Ord + Copy, V> SortedMap<K, V> {
     /// Gives the value that was there before.
     pub(crate) fn insert(&mut self, key: K, value: V) -> Option<V> {
         match self.place(&key) {
-            Ok(place) => Some(std::mem::replace(&mut self.values[place], value)),
+            Ok(place) => Some(std::mem::replace(&mut self.entries[place].1, value)),
             Err(place) => {
-                self.insert_at(place, key, value);
+                self.entries.insert(place, (key, value));
                 None
             }
         }
@@ -59,66 +57,57 @@ impl<K: Ord + Copy, V> SortedMap<K, V> {
         let place = match self.place(&key) {
             Ok(place) => place,
             Err(place) => {
-                self.insert_at(place, key, value());
+                self.entries.insert(place, (key, value()));
                 place
             }
         };
-        &mut self.values[place]
+        &mut self.entries[place].1
     }
 
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
-        self.place(key).ok().map(|place| {
-            self.keys.remove(place);
-            self.values.remove(place)
-        })
+        self.place(key).ok().map(|place| self.entries.remove(place).1)
     }
 
     pub(crate) fn clear(&mut self) {
-        self.keys.clear();
-        self.values.clear();
+        self.entries.clear();
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> + DoubleEndedIterator {
-        self.keys.iter().zip(&self.values)
+        self.entries.iter().map(|(key, value)| (key, value))
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl ExactSizeIterator<Item = (&K, &mut V)> {
-        self.keys.iter().zip(&mut self.values)
+        self.entries.iter_mut().map(|(key, value)| (&*key, value))
     }
 
     pub(crate) fn keys(&self) -> impl ExactSizeIterator<Item = &K> + DoubleEndedIterator {
-        self.keys.iter()
+        self.entries.iter().map(|(key, _)| key)
     }
 
     pub(crate) fn values(&self) -> impl ExactSizeIterator<Item = &V> {
-        self.values.iter()
+        self.entries.iter().map(|(_, value)| value)
     }
 
     pub(crate) fn values_mut(&mut self) -> impl ExactSizeIterator<Item = &mut V> {
-        self.values.iter_mut()
+        self.entries.iter_mut().map(|(_, value)| value)
     }
 
     pub(crate) fn range(&self, range: impl RangeBounds<K>) -> impl ExactSizeIterator<Item = (&K, &V)> + DoubleEndedIterator {
         let (from, to) = self.places(&range);
-        self.keys[from..to].iter().zip(&self.values[from..to])
+        self.entries[from..to].iter().map(|(key, value)| (key, value))
     }
 
     pub(crate) fn range_mut(&mut self, range: impl RangeBounds<K>) -> impl ExactSizeIterator<Item = (&K, &mut V)> {
         let (from, to) = self.places(&range);
-        self.keys[from..to].iter().zip(&mut self.values[from..to])
+        self.entries[from..to].iter_mut().map(|(key, value)| (&*key, value))
     }
 
     /// Where a key is, or where it would go. What comes last as a rule is looked for there first.
     fn place(&self, key: &K) -> Result<usize, usize> {
-        match self.keys.last() {
-            Some(last) if last < key => Err(self.keys.len()),
-            _ => self.keys.binary_search(key),
+        match self.entries.last() {
+            Some((last, _)) if last < key => Err(self.entries.len()),
+            _ => self.entries.binary_search_by(|(other, _)| other.cmp(key)),
         }
-    }
-
-    fn insert_at(&mut self, place: usize, key: K, value: V) {
-        self.keys.insert(place, key);
-        self.values.insert(place, value);
     }
 
     fn places(&self, range: &impl RangeBounds<K>) -> (usize, usize) {
@@ -128,7 +117,7 @@ impl<K: Ord + Copy, V> SortedMap<K, V> {
             Bound::Excluded(key) => self.place(key).map_or_else(|place| place, |place| place + 1),
         };
         let to = match range.end_bound() {
-            Bound::Unbounded => self.keys.len(),
+            Bound::Unbounded => self.entries.len(),
             Bound::Included(key) => self.place(key).map_or_else(|place| place, |place| place + 1),
             Bound::Excluded(key) => self.place(key).unwrap_or_else(|place| place),
         };
@@ -178,7 +167,7 @@ impl<T: Ord + Copy> SortedSet<T> {
 
 impl<K, V> Default for SortedMap<K, V> {
     fn default() -> Self {
-        Self { keys: Vec::new(), values: Vec::new() }
+        Self { entries: Vec::new() }
     }
 }
 
@@ -190,10 +179,10 @@ impl<T> Default for SortedSet<T> {
 
 impl<T> IntoIterator for SortedSet<T> {
     type Item = T;
-    type IntoIter = std::vec::IntoIter<T>;
+    type IntoIter = std::iter::Map<std::vec::IntoIter<(T, ())>, fn((T, ())) -> T>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.items.keys.into_iter()
+        self.items.entries.into_iter().map(|(item, ())| item)
     }
 }
 
@@ -205,13 +194,13 @@ impl<T: Ord + Copy> Extend<T> for SortedSet<T> {
 
 impl<K: fmt::Debug, V: fmt::Debug> fmt::Debug for SortedMap<K, V> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_map().entries(self.keys.iter().zip(&self.values)).finish()
+        formatter.debug_map().entries(self.entries.iter().map(|(key, value)| (key, value))).finish()
     }
 }
 
 impl<T: fmt::Debug> fmt::Debug for SortedSet<T> {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_set().entries(&self.items.keys).finish()
+        formatter.debug_set().entries(self.items.entries.iter().map(|(item, ())| item)).finish()
     }
 }
 

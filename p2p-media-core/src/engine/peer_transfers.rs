@@ -33,7 +33,7 @@ const USELESS_AFTER_S: f64 = 60.0;
 impl Engine {
     /// The connected peers of a stream.
     pub(super) fn peers_of(&self, stream: StreamKey) -> impl Iterator<Item = (&ConnectionId, &Peer)> {
-        self.peers.iter().filter(move |(_, peer)| peer.stream == stream)
+        self.peers.iter().map(|(connection, peer)| (connection, &**peer)).filter(move |(_, peer)| peer.stream == stream)
     }
 
     pub(super) fn connected_peers(&self, stream: StreamKey) -> usize {
@@ -68,7 +68,7 @@ impl Engine {
             next_request: self.random.next() % REQUEST_NUMBERS,
             useful_at: self.now,
         };
-        self.peers.insert(connection, peer);
+        self.peers.insert(connection, Box::new(peer));
         self.stats.peers_max = self.stats.peers_max.max(self.peers.len());
         self.event(Event::PeerConnected { peer: id, kind });
         let announcement = self.announcement(stream, id.is_ours());

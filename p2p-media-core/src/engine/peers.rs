@@ -174,8 +174,8 @@ impl PeerDownload {
     }
 }
 
-/// All connected peers.
-pub(super) type Peers = SortedMap<ConnectionId, Peer>;
+/// All connected peers. In boxes: a search among the numbers then touches little memory.
+pub(super) type Peers = SortedMap<ConnectionId, Box<Peer>>;
 
 #[cfg(test)]
 mod tests {

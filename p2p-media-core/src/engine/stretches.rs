@@ -137,7 +137,7 @@ impl Engine {
         if seconds < LONG_STRETCH_S || !self.may_be_divided(key) {
             return None;
         }
-        let peer = self.best_peer(key).filter(|peer| self.peers.get(peer).is_some_and(Peer::passes_on))?;
+        let peer = self.best_peer(key).filter(|peer| self.peers.get(peer).is_some_and(|peer| peer.passes_on()))?;
         let (response_s, peer_rate) = self.peers.get(&peer)?.speed_or_guess();
         // Both are through at the same time.
         let bytes = ((seconds - response_s) / (1.0 / rate + 1.0 / peer_rate)).min(missing);
