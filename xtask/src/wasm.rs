@@ -59,11 +59,13 @@ pub(crate) fn run_command() -> Result<(), Failure> {
     let folder = ["--target-dir", &build_folder.to_string_lossy()];
     let glue = target_folder().join("npm/wasm-bindgen");
     remove_folder(&glue)?;
+    let flags = without_paths_of_this_machine();
     for module in MODULES {
         let features = ["--no-default-features", "--features", module];
         let package = ["build", "--package", "p2p-media-wasm", "--lib", "--target", WASM, "--profile", "wasm"];
         // Without debugging information, but with the list of what the code needs of a browser: wasm-bindgen reads it.
-        cargo(&[&package[..], &features[..], &folder[..]].concat(), &[("CARGO_PROFILE_WASM_STRIP", "debuginfo")])?;
+        let environment = [("CARGO_PROFILE_WASM_STRIP", "debuginfo"), ("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags.as_str())];
+        cargo(&[&package[..], &features[..], &folder[..]].concat(), &environment)?;
         let built = build_folder.join(WASM).join("wasm").join(CRATE_FILE);
         let arguments = ["--target", "web", "--omit-default-module-path", "--out-name", module, "--out-dir"];
         run(Command::new(&wasm_bindgen).args(arguments).arg(&glue).arg(built), "wasm-bindgen")?;
@@ -79,6 +81,16 @@ pub(crate) fn run_command() -> Result<(), Failure> {
     rename(&unfinished, &package)?;
     println!("The npm package is in {}", package.display());
     npm::node(&js.join("sizes.mjs"), &[&package.to_string_lossy()])
+}
+
+/// Options of rustc that leave out where this machine keeps sources: the places of panics name them in the module, some hundred bytes of it.
+fn without_paths_of_this_machine() -> String {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(std::env::home_dir()?.join(".cargo")));
+    let registries = home.and_then(|home| fs::read_dir(home.join("registry/src")).ok()).into_iter().flatten().flatten();
+    let folders = registries.map(|folder| folder.path()).chain([root()]);
+    let flags = folders.map(|folder| format!("--remap-path-prefix={}/=", folder.display()));
+    // Of a folder with a space in its name only this nicety is lost.
+    flags.filter(|flag| !flag.contains(' ')).collect::<Vec<_>>().join(" ")
 }
 
 /// Where the package is made.
