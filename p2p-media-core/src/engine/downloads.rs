@@ -145,9 +145,10 @@ impl Download {
         }
     }
 
-    /// The fetch that brings what is missing.
+    /// The fetch that brings what is missing. Where the size is unknown all may be here already, and nothing is no range: it begins a byte earlier.
     pub(super) fn missing_over_http(&self) -> HttpRequest {
-        let offset = self.bytes.len();
+        let here = self.bytes.len();
+        let offset = if self.end().is_some() { here } else { here.saturating_sub(1) };
         self.over_http(offset, self.later.first().map(|stretch| stretch.from))
     }
 

@@ -58,9 +58,12 @@ impl Engine {
             self.http_failed(id, RequestError::HttpBytesMismatch { expected: first, got: begins_at });
             return;
         }
-        transfer.to_skip = first - begins_at;
         let resource_size = if head.status == 206 { head.range_total } else { head.content_length };
         let Some(download) = self.downloads.by_segment.get_mut(&key) else { return };
+        let wanted_from = download.over_http(download.bytes.len(), None).first;
+        if let Source::Http(transfer) = &mut download.source {
+            transfer.to_skip = wanted_from.saturating_sub(begins_at);
+        }
         if download.segment.byte_range.is_some() {
             return;
         }

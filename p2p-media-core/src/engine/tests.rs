@@ -243,3 +243,30 @@ fn nobody_is_invited_to_wait_at_a_weak_uplink() {
         assert_eq!(relaying, Some(told));
     }
 }
+
+#[test]
+fn a_segment_whose_end_was_not_told_is_finished_by_the_origin() {
+    let mut world = World::new();
+    let relay = world.meet(1, true);
+    let outputs = [world.announces(relay, &[], &[5]), world.wait(0.11)].concat();
+    assert_eq!(asked(&outputs), [relay]);
+    let request = world.engine.peers.get(&relay).and_then(|peer| peer.download.as_ref()).expect("asked").incoming.request();
+    world.give(Input::SegmentRequested { request: PlayerRequestId(2), segment: KEY });
+    world.hear(relay, &Command::Data { segment: KEY.id, request, remaining: None });
+    // That was all of it, but the peer falls silent before it says so.
+    world.give(Input::PeerMessage(relay, Bytes::from_static(&[7; 1000])));
+    let mut fetch = None;
+    while world.at_s < 10.0 && fetch.is_none() {
+        fetch = world.wait(0.1).into_iter().find_map(|output| match output {
+            Output::StartHttp(id, request) => Some((id, request)),
+            _ => None,
+        });
+    }
+    let (id, request) = fetch.expect("fetched");
+    assert_eq!((request.first, request.last), (999, None), "what begins at the end is no range, and would be answered by 416");
+    let head = HttpHead { status: 206, content_length: Some(1), range_first: Some(999), range_total: None };
+    let outputs = [world.give(Input::HttpHead(id, head)), world.give(Input::HttpChunk(id, Bytes::from_static(&[7])))].concat();
+    assert!(!outputs.iter().any(|output| matches!(output, Output::Deliver(..))), "the player has that byte");
+    assert!(world.give(Input::HttpEnd(id)).iter().any(|output| matches!(output, Output::DeliverEnd(PlayerRequestId(2)))));
+    assert_eq!(world.engine.stored.bytes(), 2000);
+}
