@@ -4,6 +4,8 @@
 use std::fmt;
 use std::ops::{Bound, RangeBounds};
 
+use crate::sort::sort_by;
+
 /// A map in the order of its keys.
 #[derive(Clone, PartialEq)]
 pub(crate) struct SortedMap<K, V> {
@@ -70,6 +72,19 @@ impl<K: Ord + Copy, V> SortedMap<K, V> {
 
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
+    }
+
+    /// Keeps what has a key of which this is true.
+    pub(crate) fn retain(&mut self, mut is_kept: impl FnMut(&K) -> bool) {
+        self.entries.retain(|(key, _)| is_kept(key));
+    }
+
+    /// Adds many at once, in any order, with keys that are not here yet and differ from each other.
+    pub(crate) fn add_new(&mut self, new: impl IntoIterator<Item = (K, V)>) {
+        self.entries.extend(new);
+        if !self.entries.is_sorted_by(|a, b| a.0 < b.0) {
+            sort_by(&mut self.entries, |a, b| a.0.cmp(&b.0));
+        }
     }
 
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = (&K, &V)> + DoubleEndedIterator {

@@ -1,6 +1,6 @@
 //! The segments of one stream in playing order, found by number or by time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use crate::media::{Segment, SegmentId, StreamUpdate};
@@ -22,8 +22,8 @@ const MOST_COUNTED: usize = 4096;
 pub(super) struct SegmentList {
     whole: ByTime,
     parts: ByTime,
-    /// When each segment begins, which leads to its place. A tree: a hundred thousand may come and go in any order.
-    starts: BTreeMap<SegmentId, f64>,
+    /// When each segment begins, which leads to its place.
+    starts: SortedMap<SegmentId, f64>,
 }
 
 /// Segments sorted by their start, then by number.
@@ -81,32 +81,36 @@ impl SegmentList {
 
     /// Carries out a difference; gives the numbers that were really removed.
     pub(super) fn update(&mut self, update: StreamUpdate) -> Vec<SegmentId> {
-        let mut removed = self.remove(&update.removed);
+        let mut removed = self.remove(update.removed);
         self.add(update.added);
-        while self.starts.len() > MAX_SEGMENTS {
-            let Some(oldest) = self.whole.segments.pop_front().or_else(|| self.parts.segments.pop_front()) else { break };
-            self.starts.remove(&oldest.id);
-            removed.push(oldest.id);
+        let too_many = self.starts.len().saturating_sub(MAX_SEGMENTS);
+        let from_whole = too_many.min(self.whole.segments.len());
+        let from_parts = (too_many - from_whole).min(self.parts.segments.len());
+        let oldest = self.whole.segments.drain(..from_whole).chain(self.parts.segments.drain(..from_parts));
+        let oldest = in_order(oldest.map(|segment| segment.id).collect());
+        if !oldest.is_empty() {
+            self.starts.retain(|id| oldest.binary_search(id).is_err());
         }
+        removed.extend(oldest);
         removed
     }
 
-    fn remove(&mut self, gone: &[SegmentId]) -> Vec<SegmentId> {
-        let mut removed = Vec::new();
-        for id in gone {
-            let Some(start) = self.starts.remove(id) else { continue };
-            removed.push(*id);
-            if gone.len() <= FEW_CHANGES {
-                self.list_of_mut(*id).remove(*id, start);
+    fn remove(&mut self, gone: Vec<SegmentId>) -> Vec<SegmentId> {
+        let mut gone = in_order(gone);
+        gone.retain(|id| self.starts.contains_key(id));
+        if gone.len() <= FEW_CHANGES {
+            for id in &gone {
+                if let Some(start) = self.starts.remove(id) {
+                    self.list_of_mut(*id).remove(*id, start);
+                }
+            }
+        } else {
+            self.starts.retain(|id| gone.binary_search(id).is_err());
+            for list in [&mut self.whole, &mut self.parts] {
+                list.segments.retain(|segment| gone.binary_search(&segment.id).is_err());
             }
         }
-        if gone.len() > FEW_CHANGES {
-            let Self { whole, parts, starts } = self;
-            for list in [whole, parts] {
-                list.segments.retain(|segment| starts.contains_key(&segment.id));
-            }
-        }
-        removed
+        gone
     }
 
     fn add(&mut self, mut added: Vec<Segment>) {
@@ -123,20 +127,23 @@ impl SegmentList {
         }
     }
 
-    fn add_many(&mut self, mut added: Vec<Segment>) {
+    fn add_many(&mut self, added: Vec<Segment>) {
         // Of those with one number the last counts.
-        let mut seen = BTreeMap::new();
-        added.reverse();
-        added.retain(|segment| seen.insert(segment.id, segment.start).is_none());
-        let replaces = added.iter().any(|segment| self.starts.contains_key(&segment.id));
-        for list in [&mut self.whole, &mut self.parts] {
-            if replaces {
-                list.segments.retain(|segment| !seen.contains_key(&segment.id));
+        let mut order: Vec<(SegmentId, usize)> = added.iter().map(|segment| segment.id).zip(0..).collect();
+        sort_by(&mut order, Ord::cmp);
+        let mut newest = SortedMap::new();
+        order.into_iter().for_each(|(id, index)| _ = newest.insert(id, index));
+        if newest.keys().any(|id| self.starts.contains_key(id)) {
+            self.starts.retain(|id| !newest.contains_key(id));
+            for list in [&mut self.whole, &mut self.parts] {
+                list.segments.retain(|segment| !newest.contains_key(&segment.id));
             }
         }
-        for segment in added.into_iter().rev() {
-            self.starts.insert(segment.id, segment.start);
-            self.list_of_mut(segment.id).segments.push_back(segment);
+        self.starts.add_new(newest.iter().map(|(id, index)| (*id, added[*index].start)));
+        for (index, segment) in added.into_iter().enumerate() {
+            if newest.get(&segment.id) == Some(&index) {
+                self.list_of_mut(segment.id).segments.push_back(segment);
+            }
         }
         for list in [&mut self.whole, &mut self.parts] {
             let segments = list.segments.make_contiguous();
@@ -152,6 +159,13 @@ impl SegmentList {
     const fn list_of_mut(&mut self, id: SegmentId) -> &mut ByTime {
         if id.is_part() { &mut self.parts } else { &mut self.whole }
     }
+}
+
+/// Each of some numbers once, rising.
+fn in_order(mut ids: Vec<SegmentId>) -> Vec<SegmentId> {
+    sort_by(&mut ids, Ord::cmp);
+    ids.dedup();
+    ids
 }
 
 impl ByTime {
@@ -237,9 +251,22 @@ mod tests {
             assert_eq!((&ids(&list)[..4], list.get(SegmentId(3)).map(|segment| segment.start)), (&[5, 3, 6, 7][..], Some(11.0)));
             let removed = [9, 5, 3].into_iter().chain(many()).map(SegmentId).collect();
             let gone = list.update(StreamUpdate { removed, ..added([8]) });
-            assert_eq!(gone[..2], [SegmentId(5), SegmentId(3)]);
+            assert_eq!(gone[..2], [SegmentId(3), SegmentId(5)]);
             assert_eq!(ids(&list), [6, 7, 8]);
         }
+    }
+
+    #[test]
+    fn the_oldest_make_room_and_many_come_and_go_at_once() {
+        let most = MAX_SEGMENTS as i64;
+        let mut list = SegmentList::default();
+        // Falling, then some before and after: no order is the slow one.
+        list.update(added((10..most + 10).rev()));
+        let removed = list.update(added((0..10).chain(most + 10..most + 60)));
+        assert_eq!(removed, (0..60).map(SegmentId).collect::<Vec<_>>());
+        assert_eq!((list.starts.len(), list.get(SegmentId(60)).is_some()), (MAX_SEGMENTS, true));
+        let gone = list.update(StreamUpdate { removed: (0..most).rev().map(SegmentId).collect(), ..Default::default() });
+        assert_eq!((gone.len(), ids(&list)), (MAX_SEGMENTS - 60, (most..most + 60).collect()));
     }
 
     #[test]
