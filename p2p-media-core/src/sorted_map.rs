@@ -1,5 +1,6 @@
 //! Maps and sets in sorted vectors. The engine has dozens of small tables with keys and values of their own; the machine code of as many B-trees
-//! was a quarter of the browser build. Most tables here hold a few entries, the largest some thousands, and grow at their end.
+//! was a quarter of the browser build. Most tables here hold a few entries and grow at their end; the
+//! largest, with a hundred thousand, is changed at a few places or gone through once.
 
 use std::fmt;
 use std::ops::{Bound, RangeBounds};

@@ -157,7 +157,12 @@ mod tests {
     fn the_playhead_moves_on_with_time_but_not_for_ever() {
         let mut track = PlayheadTrack::default();
         assert_eq!((track.position(Timestamp::ZERO), track.seconds_until(3.0, Timestamp::ZERO)), (0.0, 3.0));
+        let went_on = |track: &PlayheadTrack, position, rate, seconds| {
+            track.goes_on_as(Playhead { position, rate }, Timestamp::ZERO.offset_secs(seconds))
+        };
+        assert!(!went_on(&track, 0.0, 1.0, 0.0), "the first report is news");
         track.set(Playhead { position: 10.0, rate: 2.0 }, Timestamp::ZERO);
+        assert!(went_on(&track, 12.05, 2.0, 1.0) && !went_on(&track, 12.2, 2.0, 1.0) && !went_on(&track, 12.0, 0.0, 1.0));
         let at = |seconds: f64| Timestamp::ZERO.offset_secs(seconds);
         assert_eq!((track.position(at(1.0)), track.seconds_until(16.0, at(1.0))), (12.0, 2.0));
         assert_eq!(track.position(at(100.0)), 30.0);
